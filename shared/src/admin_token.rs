@@ -35,7 +35,7 @@ impl Scope {
     pub const ALL: [Self; 5] =
         [Self::Pools, Self::KeysImport, Self::KeysExport, Self::StatsRead, Self::Tokens];
 
-    /// The name that the API uses.
+    /// Returns the name that the API uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -118,13 +118,13 @@ pub struct AdminTokenCreate {
     pub expires_in_s: Option<u64>,
 }
 
-/// `POST tokens/{id}/rotate`: a new token of the same name and rights takes the place of one that goes on working for
-/// a while. The answer is an [`AdminTokenCreated`].
+/// `POST tokens/{id}/rotate`: a new token of the same name and rights takes the place of one that continues working for
+/// a while. The response is an [`AdminTokenCreated`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AdminTokenRotate {
-    /// How long the old one goes on working, in seconds; an hour when left out, 0 for not at all, at most 24 hours.
+    /// How long the old one continues working, in seconds; an hour when left out, 0 for not at all, at most 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(max = bounds::TOKEN_GRACE_S)))]
     pub grace_s: Option<u64>,

@@ -17,7 +17,7 @@ pub struct AuditEntry {
     /// When it was done last; absent for what was done once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_at: Option<Timestamp>,
-    /// How many equal actions within a minute this stands for.
+    /// How many equal actions within a minute this means.
     #[serde(default = "once")]
     pub times: u64,
     /// Whose token it was.

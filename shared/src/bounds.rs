@@ -30,11 +30,11 @@ pub const LONGEST_IMPORTED: usize = 512;
 pub const CLIENT_KEY_LIFETIME_S: u64 = 3_650 * DAY_S;
 /// The longest that a client key for a trial is valid, in seconds: ten minutes, which begins a request.
 pub const TRIAL_S: u64 = 600;
-/// The longest that a rotated client key goes on working, in seconds: 30 days.
+/// The longest that a rotated client key continues working, in seconds: 30 days.
 pub const GRACE_S: u64 = 30 * DAY_S;
 /// The longest that an admin token can be good for, in seconds: 365 days.
 pub const TOKEN_LIFETIME_S: u64 = 365 * DAY_S;
-/// The longest that a rotated admin token goes on working, in seconds: a day.
+/// The longest that a rotated admin token continues working, in seconds: a day.
 pub const TOKEN_GRACE_S: u64 = DAY_S;
 /// The largest page of a list.
 pub const PAGE: u32 = 1_000;
@@ -92,7 +92,7 @@ pub mod patterns {
     /// A host, or with `*.` all hosts below it.
     pub const HOST: &str = r"^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$";
 
-    /// An address or a network.
+    /// Returns an address or a network.
     #[must_use]
     pub fn network() -> String {
         let (byte, word) = ("(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])", "[0-9a-fA-F]{1,4}");
@@ -104,7 +104,7 @@ pub mod patterns {
             "::".to_owned(),
             format!("::([fF]{{4}}:)?{v4}"),
         ];
-        // `::` in the middle stands for at least one word.
+        // `::` in the middle means at least one word.
         v6.extend((1..=6).map(|before| format!("({word}:){{1,{before}}}(:{word}){{1,{}}}", 7 - before)));
         let v6 = v6.join("|");
         format!("^({v4}(/(3[0-2]|[12]?[0-9]))?|({v6})(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$")

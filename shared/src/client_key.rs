@@ -1,4 +1,4 @@
-//! Client keys: what callers of a pool present.
+//! Client keys: what clients of a pool present.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct ClientKeyRules {
     /// minute slides; a day ends at midnight in California.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-    /// The models that it may use, of those that its pool may use; `*` stands for any run of characters.
+    /// The models that it may use, of those that its pool may use; `*` means any run of characters.
     /// Empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_models: Vec<String>,
@@ -54,7 +54,7 @@ pub struct ClientKeyRules {
 }
 
 impl ClientKeyRules {
-    /// Whether it may do everything that its pool may.
+    /// Returns `true` if it may do everything that its pool may.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -78,7 +78,7 @@ pub struct ClientKeyCreate {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::NAME), regex(pattern = patterns::PRINTABLE)))]
     pub name: String,
-    /// How long it is good for, in seconds; for ever when left out.
+    /// How long it is good for, in seconds; forever when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
@@ -102,7 +102,7 @@ pub struct ClientKeyCreate {
     pub trial: bool,
 }
 
-/// `PATCH pools/{id}/client-keys/{id}`: what is left out stays as it is. The answer is a [`ClientKey`].
+/// `PATCH pools/{id}/client-keys/{id}`: what is left out stays as it is. The response is a [`ClientKey`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -111,7 +111,7 @@ pub struct ClientKeyUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::NAME), regex(pattern = patterns::PRINTABLE)))]
     pub name: Option<String>,
-    /// How long it is good for from now on, in seconds; 0 for ever.
+    /// How long it is good for from now on, in seconds; 0 forever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,
@@ -131,7 +131,7 @@ pub struct ClientKeyUpdate {
     pub allowed_networks: Option<Vec<String>>,
 }
 
-/// `POST pools/{id}/client-keys/import`: keys that callers have from another system go on working.
+/// `POST pools/{id}/client-keys/import`: keys that clients have from another system continue working.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -167,22 +167,22 @@ pub struct ImportedClientKey {
 pub struct ClientKeyImportReport {
     /// How many are new.
     pub added: u64,
-    /// How many were there already, in this pool or in another one, or stand twice in the request.
+    /// How many were there already, in this pool or in another one, or are twice in the request.
     pub duplicate: u64,
 }
 
 /// `POST pools/{id}/client-keys/{id}/rotate`: a new client key of the same name and rules takes the place of one
-/// that goes on working for a while. The answer is a [`ClientKeyCreated`].
+/// that continues working for a while. The response is a [`ClientKeyCreated`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClientKeyRotate {
-    /// How long the old one goes on working, in seconds; 24 hours when left out, 0 for not at all, at
+    /// How long the old one continues working, in seconds; 24 hours when left out, 0 for not at all, at
     /// most 30 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(max = bounds::GRACE_S)))]
     pub grace_s: Option<u64>,
-    /// How long the new one is good for, in seconds; for ever when left out.
+    /// How long the new one is good for, in seconds; forever when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = bounds::CLIENT_KEY_LIFETIME_S)))]
     pub expires_in_s: Option<u64>,

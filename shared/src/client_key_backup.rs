@@ -33,7 +33,7 @@ pub struct ClientKeyExport {}
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HashedClientKeys {
-    /// [`MasterKeyState::token_hash_key`] of the service that hashed them. Another service's is refused.
+    /// [`MasterKeyState::token_hash_key`] of the service that hashed them. Another service's is rejected.
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT)))]
     pub token_hash_key: String,
     /// The client keys; at most [`HashedClientKeys::MAX_KEYS`] are taken at once.

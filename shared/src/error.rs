@@ -35,7 +35,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The name that the API uses.
+    /// Returns the name that the API uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

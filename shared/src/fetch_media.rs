@@ -27,7 +27,7 @@ pub enum FetchMedia {
     ),
     /// Gemini from every public host.
     By(Fetcher),
-    /// Gemini from some, the service from others and from those that Gemini refuses.
+    /// Gemini from some, the service from others and from those that Gemini rejects.
     Each(#[serde(deserialize_with = "object::object")] FetchHosts),
 }
 
@@ -36,7 +36,7 @@ pub enum FetchMedia {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Fetcher {
-    /// Gemini: URLs go on as they are, and no bytes come through the service.
+    /// Gemini: URLs continue as they are, and no bytes come through the service.
     Gemini,
 }
 
@@ -45,10 +45,10 @@ pub enum Fetcher {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchHosts {
-    /// Gemini. In an update null stands for none.
+    /// Gemini. In an update null means none.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Hosts>"))]
     pub gemini: Hosts,
-    /// The service; also what Gemini refuses to fetch. In an update null stands for none.
+    /// The service; also what Gemini fails to fetch. In an update null means none.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Hosts>"))]
     pub own: Hosts,
 }
@@ -96,13 +96,13 @@ impl Default for FetchMedia {
 }
 
 impl FetchMedia {
-    /// Whether anything is fetched.
+    /// Returns `true` if anything is fetched.
     #[must_use]
     pub fn is_on(&self) -> bool {
         *self != Self::default()
     }
 
-    /// Whether the service may fetch media from a host, its name in lower case.
+    /// Returns `true` if the service may fetch media from a host, its name in lower case.
     #[must_use]
     pub fn allows(&self, host: &str) -> bool {
         match self {
@@ -113,7 +113,7 @@ impl FetchMedia {
         }
     }
 
-    /// Whether Gemini is to fetch media from a host, its name in lower case.
+    /// Returns `true` if Gemini is to fetch media from a host, its name in lower case.
     #[must_use]
     pub fn leaves_to_gemini(&self, host: &str) -> bool {
         match self {
@@ -123,7 +123,7 @@ impl FetchMedia {
         }
     }
 
-    /// Whether every host in the lists can be one.
+    /// Returns `true` if every host in the lists can be one.
     #[must_use]
     pub fn is_possible(&self) -> bool {
         match self {

@@ -9,7 +9,7 @@ use crate::{Secret, TokenKind};
 const MIN_LENGTH: usize = 20;
 const MAX_LENGTH: usize = 512;
 
-/// Whether a character can be part of a Gemini key: the one place to widen.
+/// Returns `true` if a character can be part of a Gemini key: the one place to widen.
 #[must_use]
 pub const fn is_key_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
@@ -65,19 +65,19 @@ impl GeminiKey {
         }
     }
 
-    /// A key as it was stored: earlier versions took texts that are refused now.
+    /// Returns a key as it was stored: earlier versions took texts that are rejected now.
     #[must_use]
     pub fn from_stored(text: &str) -> Self {
         Self(Secret::new(text))
     }
 
-    /// The key's text.
+    /// Returns the key's text.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// The only form in which a key is ever shown: `AIza…wxyz`.
+    /// Returns the only form in which a key is ever shown: `AIza…wxyz`.
     #[must_use]
     pub fn masked(&self) -> String {
         let text = self.expose();

@@ -85,7 +85,7 @@ pub struct PoolModelNotice {
 }
 
 impl Health {
-    /// The parts that have a state of their own, by their names.
+    /// Returns the parts that have a state of their own, by their names.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &ComponentHealth)> {
         let always = [("store", &self.store), ("ledger", &self.ledger)];
         always.into_iter().chain(self.encryption.as_ref().map(|part| ("encryption", part)))

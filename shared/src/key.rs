@@ -29,7 +29,7 @@ impl Weight {
     /// The largest weight.
     pub const MAX: u16 = 1_000;
 
-    /// The weight as a number.
+    /// Returns the weight as a number.
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0
@@ -97,7 +97,7 @@ pub struct Key {
     pub weight: Weight,
     /// Off means that a person took it out of use.
     pub enabled: bool,
-    /// How it stands.
+    /// How it is.
     #[serde(flatten)]
     pub condition: KeyCondition,
     /// When it was added.
@@ -143,7 +143,7 @@ impl KeyImport {
 pub struct KeyImportEntry {
     /// The key itself; checked by the service, so that one bad entry does not spoil the rest.
     pub key: Secret,
-    /// The line of the caller's file, for the report; the entry's position in the request without it.
+    /// The line of the client's file, for the report; the entry's position in the request without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// Its share of the traffic.
@@ -176,7 +176,7 @@ pub struct KeyImportReport {
     pub duplicate: u64,
     /// Entries that cannot be keys.
     pub malformed: Vec<MalformedEntry>,
-    /// Keys of the pool that an earlier version took and that would be refused now, masked: remove them. At most 20,
+    /// Keys of the pool that an earlier version took and that would be rejected now, masked: remove them. At most 20,
     /// and of pools with at most 500 keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub no_longer_accepted: Vec<String>,
@@ -249,7 +249,7 @@ pub struct KeyChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
     pub tag: Option<String>,
-    /// A new project; an empty one leaves it to what Gemini's refusals tell.
+    /// A new project; an empty one leaves it to what Gemini's errors tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::KEY_TEXT), regex(pattern = patterns::PRINTABLE)))]
     pub project: Option<String>,

@@ -3,7 +3,7 @@
 //! One key a line, or several with separators between them (comma, semicolon, tab, `|`); blank lines and comments
 //! are passed over. A line may have columns: `key,weight,tag,name`, or those that a first line names. Which of the two a
 //! line is follows from its second field: a whole number or nothing makes it a weight, anything else a key. A text
-//! that begins with `[` or `{` is JSON. What stands around a key is no part of it ([`read_key`]).
+//! that begins with `[` or `{` is JSON. What is around a key is no part of it ([`read_key`]).
 
 use std::collections::HashSet;
 
@@ -13,11 +13,11 @@ use crate::{GeminiKey, KeyImportEntry, Limits, MalformedEntry, Secret, Weight, k
 /// What a key file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFile {
-    /// The keys to import, each once, with the line each stands on.
+    /// The keys to import, each once, with the line each is on.
     pub entries: Vec<KeyImportEntry>,
     /// Keys that the file names more than once, beyond the first time.
     pub duplicate: u64,
-    /// The lines on which those stand.
+    /// The lines on which those are.
     pub duplicate_lines: Vec<u64>,
     /// Lines that are not keys.
     pub malformed: Vec<MalformedEntry>,
@@ -100,7 +100,7 @@ fn read_lines(text: &str) -> Vec<Found> {
     found
 }
 
-/// The lines of a text, however they end.
+/// Returns the lines of a text, however they end.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
@@ -119,7 +119,7 @@ fn says_nothing(line: &str) -> bool {
         || opens_a_list()
 }
 
-/// The columns that a line names; `None` where it is no header.
+/// Returns the columns that a line names; `None` where it is no header.
 fn header_of(line: &str) -> Option<Vec<Column>> {
     let fields = fields(line, separator(line));
     let columns: Vec<_> = fields.iter().map(|field| column(field)).collect();
@@ -182,21 +182,21 @@ fn without_list_mark(line: &str) -> &str {
     }
 }
 
-/// What is between the brackets of `KEYS=(a b)`.
+/// Returns what is between the brackets of `KEYS=(a b)`.
 fn shell_array(line: &str) -> Option<&str> {
     let (_, words) = line.split_once("=(")?;
     words.trim_end_matches([';', ' ']).strip_suffix(')')
 }
 
-/// What may stand between keys; the last ones are those of Chinese keyboards.
+/// What may be between keys; the last ones are those of Chinese keyboards.
 const SEPARATORS: &[char] = &[',', ';', '\t', '|', '\u{ff0c}', '\u{ff1b}', '\u{3001}'];
 
-/// What separates the fields of a line: whichever comes first.
+/// Returns what separates the fields of a line: whichever comes first.
 fn separator(line: &str) -> char {
     line.trim_matches('|').chars().find(|character| SEPARATORS.contains(character)).unwrap_or(',')
 }
 
-/// The fields of a line, by the rules of CSV: what is in double quotes is one field, `""` in it one quote.
+/// Returns the fields of a line, by the rules of CSV: what is in double quotes is one field, `""` in it one quote.
 fn fields(line: &str, separator: char) -> Vec<String> {
     let mut fields = Vec::new();
     // A row of a table in Markdown has separators at its ends.
@@ -217,7 +217,7 @@ fn fields(line: &str, separator: char) -> Vec<String> {
     }
 }
 
-/// A field in double quotes that reaches up to a separator or to the end, and what comes after it.
+/// Returns a field in double quotes that reaches up to a separator or to the end, and what comes after it.
 fn quoted_field(rest: &str, separator: char) -> Option<(String, Option<&str>)> {
     let mut inside = rest.trim_start_matches(is_space).strip_prefix('"')?;
     let mut field = String::new();
@@ -271,7 +271,7 @@ fn entry(text: &str) -> Result<KeyImportEntry, String> {
 }
 
 impl KeyImportEntry {
-    /// An entry for a key of which nothing else is known.
+    /// Returns an entry for a key of which nothing else is known.
     #[must_use]
     pub fn of(key: &GeminiKey) -> Self {
         Self {

@@ -12,7 +12,7 @@ const NO_KEYS: &str =
 const SERVICE_ACCOUNT: &str =
     "a service account or OAuth file, not API keys: create those at https://aistudio.google.com/apikey";
 
-/// Reads every key of a text that begins like JSON, or refuses all of it.
+/// Reads every key of a text that begins like JSON, or rejects all of it.
 pub(crate) fn read(text: &str) -> Vec<Found> {
     let documents = match documents(text) {
         Ok(documents) => documents,
@@ -44,7 +44,7 @@ fn documents(text: &str) -> Result<Vec<Value>, (u64, u64)> {
     lines.map(serde_json::from_str).collect::<Result<_, _>>().map_err(|_| whole)
 }
 
-/// Whether a document holds other credentials of Google: no part of it is to be taken for a key.
+/// Returns `true` if a document holds other credentials of Google: no part of it is to be taken for a key.
 fn holds_credentials(value: &Value) -> bool {
     match value {
         Value::Object(members) => {
@@ -58,7 +58,7 @@ fn holds_credentials(value: &Value) -> bool {
     }
 }
 
-/// Whether a member of this name holds a key, or a list of them.
+/// Returns `true` if a member of this name holds a key, or a list of them.
 fn names_a_key(name: &str) -> bool {
     let name = name.to_lowercase();
     name.contains("key") && !["id", "ids", "name", "names"].iter().any(|end| name.ends_with(end))
@@ -66,7 +66,7 @@ fn names_a_key(name: &str) -> bool {
 
 struct Reader<'a> {
     text: &'a str,
-    /// Where to look for a key's text next, so that one that stands twice is found at both places.
+    /// Where to look for a key's text next, so that one that is twice is found at both places.
     next: HashMap<String, usize>,
     /// Where the last one was found, and the line of that place.
     last: (usize, u64),
@@ -120,13 +120,13 @@ impl Reader<'_> {
         self.found.push(entry.map_err(|reason| MalformedEntry { line, reason }));
     }
 
-    /// The line of a key's text. Keys come in the order of the text, so that it is gone through once.
+    /// Returns the line of a key's text. Keys come in the order of the text, so that it is gone through once.
     fn line_of(&mut self, text: &str) -> u64 {
         let quoted = Value::String(text.to_owned()).to_string();
         let find = |from: usize| Some(from + self.text.get(from..)?.find(&quoted)?);
         let next = self.next.get(&quoted).copied().unwrap_or_default();
         let at = find(next.max(self.last.0)).or_else(|| find(next));
-        // One that is written with escapes is not found; it stands near the last one.
+        // One that is written with escapes is not found; it is near the last one.
         let Some(at) = at else { return self.last.1 };
         self.next.insert(quoted, at + 1);
         let (from, line) = if at >= self.last.0 { self.last } else { (0, 1) };

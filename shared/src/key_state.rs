@@ -1,4 +1,4 @@
-//! How a key stands with Gemini, as the admin API shows it.
+//! How a key is with Gemini, as the admin API shows it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::AttemptOutcome;
 
-/// How a key stands, the best first.
+/// How a key is, the best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -24,7 +24,7 @@ pub enum KeyState {
     Suspect,
     /// Gemini called it invalid twice. Rechecked daily.
     Invalid,
-    /// It was published somewhere: Google refuses it from then on. Rechecked daily.
+    /// It was published somewhere: Google rejects it from then on. Rechecked daily.
     Leaked,
     /// Its project is suspended. Rechecked daily.
     Suspended,
@@ -66,7 +66,7 @@ impl KeyState {
         )
     }
 
-    /// The name that the API uses.
+    /// Returns the name that the API uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -170,7 +170,7 @@ impl fmt::Display for Failing {
 }
 
 impl KeyCondition {
-    /// A state with nothing more to say.
+    /// Returns a state with nothing more to say.
     #[must_use]
     pub fn of(state: KeyState) -> Self {
         Self { state, ..Self::default() }

@@ -5,16 +5,16 @@
 
 use crate::{GeminiKey, GeminiKeyError};
 
-/// What may stand around a key and is no part of it.
+/// What may be around a key and is no part of it.
 const AROUND: &[char] = &[
     '"', '\'', '`', '\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{2018}', '\u{2019}', '\u{201a}',
     '\u{ab}', '\u{bb}', '\u{ff02}', '\u{ff07}', '[', ']', '(', ')', '{', '}', '<', '>',
 ];
 /// What may follow it.
 const AFTER: &[char] = &[',', ';', '\u{ff0c}', '\u{ff1b}', '\u{3001}', '\\'];
-/// A longer text has no key, whatever stands around it: a URL has at most a few thousand bytes.
+/// A longer text has no key, whatever is around it: a URL has at most a few thousand bytes.
 const MAX_TEXT: usize = 16 * 1024;
-/// How many names may stand before a value: `env: KEY=value`.
+/// How many names may be before a value: `env: KEY=value`.
 const MAX_NAMES: usize = 3;
 
 /// Reads the one key of a text.
@@ -43,14 +43,14 @@ pub(crate) fn is_space(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
-/// Whether a part of a key is left out, as where keys are shown.
+/// Returns `true` if a part of a key is left out, as where keys are shown.
 pub(crate) fn is_masked(text: &str) -> bool {
     text.contains(['\u{2026}', '\u{2022}', '\u{25cf}', '\u{22ef}'])
         || text.contains("...")
         || text.contains("***")
 }
 
-/// What a text holds beside the name of a variable, quotes and a comment.
+/// Returns what a text holds beside the name of a variable, quotes and a comment.
 fn value_of(text: &str) -> &str {
     let mut value = bare(text);
     for _ in 0..MAX_NAMES {
@@ -61,7 +61,7 @@ fn value_of(text: &str) -> &str {
     if has_scheme { bare(value.get(7..).unwrap_or_default()) } else { value }
 }
 
-/// The value of `…key=VALUE`, `NAME=value`, `name: value`; `None` where no name stands before it.
+/// Returns the value of `…key=VALUE`, `NAME=value`, `name: value`; `None` where no name is before it.
 fn assigned(text: &str) -> Option<&str> {
     let lower = text.to_ascii_lowercase();
     let is_url = lower.contains("://") || lower.contains('?');
@@ -88,12 +88,12 @@ fn assigned(text: &str) -> Option<&str> {
     (is_name && !is_key).then(|| value.trim_start_matches(['=', ':', '>', '\u{ff1a}']))
 }
 
-/// Whether a text begins as Google's keys do. Decides only that it is no name.
+/// Returns `true` if a text begins as Google's keys do. Decides only that it is no name.
 fn is_like_googles(text: &str) -> bool {
     text.len() >= 20 && (text.starts_with("AIza") || text.starts_with("AQ."))
 }
 
-/// Without a comment behind it, and without what stands around it.
+/// Without a comment behind it, and without what is around it.
 fn bare(text: &str) -> &str {
     let mut text = without_comment(text);
     loop {

@@ -96,7 +96,7 @@ pub use translation::{
     Thoughts, TranslationSettings, TranslationUpdate, TranslationUpdateError,
 };
 
-/// The version of the admin API's paths: every route stands under `/admin/v1`.
+/// The version of the admin API's paths: every route is under `/admin/v1`.
 pub const API_VERSION: u32 = 1;
 
 /// The path prefix of the admin API.

@@ -21,7 +21,7 @@ pub enum Quota {
 }
 
 impl Quota {
-    /// The quota that an id names, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`. The ids
+    /// Returns the quota that an id names, such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier`. The ids
     /// differ by method and tier and new ones appear, so only what they contain is looked at.
     #[must_use]
     pub fn from_id(id: &str) -> Option<Self> {
@@ -57,7 +57,7 @@ impl Quota {
         }
     }
 
-    /// Whether the quota counts a day.
+    /// Returns `true` if the quota counts a day.
     #[must_use]
     pub const fn is_daily(self) -> bool {
         matches!(self, Self::RequestsPerDay | Self::TokensPerDay)
@@ -97,7 +97,7 @@ fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
 }
 
 impl Limits {
-    /// Whether no limit is known.
+    /// Returns `true` if no limit is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -123,7 +123,7 @@ impl Limits {
         }
     }
 
-    /// The known limits.
+    /// Returns the known limits.
     pub fn known(&self) -> impl Iterator<Item = (Quota, u64)> + use<> {
         [
             (Quota::RequestsPerMinute, self.requests_per_minute),
@@ -135,7 +135,7 @@ impl Limits {
         .filter_map(|(quota, value)| Some((quota, value?)))
     }
 
-    /// The stricter of both, limit by limit.
+    /// Returns the stricter of both, limit by limit.
     #[must_use]
     pub fn strictest(&self, other: &Self) -> Self {
         let stricter = |a: Option<u64>, b: Option<u64>| match (a, b) {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Returns `true` if a host, as it stands in a URL, is this machine by its very name.
+/// Returns `true` if a host, as it is in a URL, is this machine by its very name.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     address(host).map_or_else(|| is_localhost(host), is_loopback_address)

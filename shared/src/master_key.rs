@@ -1,7 +1,7 @@
 //! `POST master/rotate`: everything that is sealed under the previous master key goes over to the new one; or, below
 //! it, each pool's Gemini keys to a new data key.
 //!
-//! Each request does a bounded step; the answer's cursor goes into the next one, until there is none.
+//! Each request does a bounded step; the response's cursor goes into the next one, until there is none.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MasterKeyRotate {
-    /// The cursor of the answer before; none to begin.
+    /// The cursor of the response before; none to begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Give each pool a new data key, and seal its Gemini keys anew.

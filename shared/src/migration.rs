@@ -1,6 +1,6 @@
 //! `POST migration`: copying everything from the config store in use to the other one that is bound.
 //!
-//! Each request does a bounded step; the answer's cursor goes into the next one, until there is none.
+//! Each request does a bounded step; the response's cursor goes into the next one, until there is none.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub struct Migrate {
     /// Only compare, and write nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// The cursor of the answer before; none to begin.
+    /// The cursor of the response before; none to begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }

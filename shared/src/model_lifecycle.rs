@@ -149,7 +149,7 @@ pub fn model_notices(allowed_models: &[String], settings: &PoolSettings) -> Vec<
     noticed.collect()
 }
 
-/// The name without what gateways put before it and, where a pool heeds that, without the wishes behind it.
+/// Returns the name without what gateways put before it and, where a pool heeds that, without the wishes behind it.
 fn bare(name: &str, suffixes: bool) -> &str {
     let mut bare = name.trim();
     for prefix in ["/", "models/", "google/", "gemini/", "openai/", "publishers/google/models/"] {

@@ -15,7 +15,7 @@ use crate::{KeyId, Limits, Quota};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ModelLimits {
-    /// The model; `*` stands for any characters. Where several entries match, the strictest limit counts.
+    /// The model; `*` means any characters. Where several entries match, the strictest limit counts.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = bounds::MODEL), regex(pattern = patterns::MODELS)))]
     pub model: String,
     /// The only Google project that they hold for (`projects/123`); empty for every project.
@@ -69,7 +69,7 @@ pub struct PoolLimits {
     pub total: u64,
 }
 
-/// Returns `true` if a pattern matches a model; `*` stands for any characters.
+/// Returns `true` if a pattern matches a model; `*` means any characters.
 ///
 /// It is matched piece by piece: the first piece at the start, the last at the end, those between
 /// at the first place where they fit. Linear in the product of the lengths, whatever the pattern.

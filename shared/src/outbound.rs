@@ -67,7 +67,7 @@ pub enum ClientError {
     /// The certificates to trust cannot be read.
     #[error(transparent)]
     Certificates(#[from] CertificateFileError),
-    /// The library has refused.
+    /// The library has rejected.
     #[error(transparent)]
     Library(#[from] reqwest::Error),
 }
@@ -76,7 +76,7 @@ pub enum ClientError {
 /// route has one, and trusts the certificates of `SSL_CERT_FILE`, if that is set.
 ///
 /// # Errors
-/// The certificates cannot be read, or the library refuses.
+/// The certificates cannot be read, or the library rejects.
 pub fn build(builder: ClientBuilder, route: &Route) -> Result<Client, ClientError> {
     let builder = if route.proxy().is_some() { builder } else { builder.no_proxy() };
     Ok(certificates::trust(builder)?.build()?)

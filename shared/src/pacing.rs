@@ -38,7 +38,7 @@ impl Default for Pacing {
 }
 
 impl Pacing {
-    /// Whether both pauses are possible.
+    /// Returns `true` if both pauses are possible.
     #[must_use]
     pub fn is_possible(self) -> bool {
         [self.min_delay_ms, self.max_delay_ms]

@@ -58,7 +58,7 @@ pub fn pool_name(text: &str) -> Result<&str, PoolNameError> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct PoolSettings {
-    /// Names that callers may use instead of a model's: `gpt-4o` for `gemini-3.8-flash`.
+    /// Names that clients may use instead of a model's: `gpt-4o` for `gemini-3.8-flash`.
     pub aliases: BTreeMap<String, String>,
     /// What answers instead when a model is overloaded or its quota is used up, by model, in the order
     /// of trying. The list of `*` is for all models that have none of their own.
@@ -90,9 +90,9 @@ pub struct Pool {
     /// What it is for; may be empty.
     #[serde(default)]
     pub description: String,
-    /// Off means that its client keys are refused with 403.
+    /// Off means that its client keys are rejected with 403.
     pub enabled: bool,
-    /// The models that callers may use; empty means all. `*` stands for any run of characters.
+    /// The models that clients may use; empty means all. `*` means any run of characters.
     #[serde(default)]
     pub allowed_models: Vec<String>,
     /// How it serves requests.
@@ -133,7 +133,7 @@ pub struct PoolCreate {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::DESCRIPTION)))]
     pub description: String,
-    /// The models that callers may use; empty means all.
+    /// The models that clients may use; empty means all.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::MODELS), inner(length(max = bounds::MODEL), regex(pattern = patterns::MODELS))))]
     pub allowed_models: Vec<String>,

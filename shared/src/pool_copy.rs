@@ -32,7 +32,7 @@ pub struct PoolCopy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolCopied {
-    /// The new pool as it stands now.
+    /// The new pool as it is now.
     pub pool: Pool,
     /// Its client key, in the first answer only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,9 +70,9 @@ pub struct PoolModel {
     pub output_token_limit: Option<u64>,
     /// What can be done with it: `generateContent`, `embedContent` and so on.
     pub methods: Vec<String>,
-    /// Whether the pool's callers may use it.
+    /// Whether the pool's clients may use it.
     pub allowed: bool,
-    /// The names that callers may use instead.
+    /// The names that clients may use instead.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
 }

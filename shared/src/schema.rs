@@ -67,7 +67,7 @@ impl JsonSchema for TranslationUpdate {
     }
 }
 
-/// The fields of an object, each of which may be `null`.
+/// Returns the fields of an object, each of which may be `null`.
 fn patched(mut schema: Schema) -> Map<String, Value> {
     let Some(Value::Object(mut fields)) = schema.remove("properties") else { return Map::new() };
     for field in fields.values_mut() {

@@ -21,7 +21,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The secret's text. Every call is a place to look at in a review.
+    /// Returns the secret's text. Every call is a place to look at in a review.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -46,7 +46,7 @@ impl Counters {
         self.thought_tokens += other.thought_tokens;
     }
 
-    /// Whether anything was counted.
+    /// Returns `true` if anything was counted.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
@@ -67,15 +67,15 @@ pub struct Quantiles {
     pub p99_ms: f64,
 }
 
-/// How long the attempts took that reached their end. What failed is left out: a refusal's quick
-/// answer says nothing about how long callers wait.
+/// How long the attempts took that reached their end. What failed is left out: an error's quick
+/// answer says nothing about how long clients wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
-    /// From the call to the first piece of the answer.
+    /// From the call to the first piece of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<Quantiles>,
-    /// From the call to the end of the answer.
+    /// From the call to the end of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Quantiles>,
 }
@@ -131,7 +131,7 @@ impl RequestRates {
     }
 }
 
-/// Exact counts of what clients sent, each request once, also when it was refused without an attempt. A request counts
+/// Exact counts of what clients sent, each request once, also when it was rejected without an attempt. A request counts
 /// once its client key is recognised.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -146,7 +146,7 @@ pub struct RequestStats {
     /// Requests by how they ended for the client.
     #[serde(default)]
     pub outcomes: BTreeMap<RequestOutcome, u64>,
-    /// Requests by how many attempts they took: `0` for those that were refused without any, `9` for nine and more.
+    /// Requests by how many attempts they took: `0` for those that were rejected without any, `9` for nine and more.
     #[serde(default)]
     pub attempts: BTreeMap<u32, u64>,
     /// How long the succeeded ones took, from the request to the end of the response, retries included. For a client key,
@@ -271,7 +271,7 @@ pub struct KeyStats {
     /// Its name; empty when it has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// How it stands.
+    /// How it is.
     #[serde(flatten)]
     pub condition: KeyCondition,
     /// Its counts.
@@ -330,7 +330,7 @@ pub enum StatsStep {
 }
 
 impl StatsStep {
-    /// The name that the API uses.
+    /// Returns the name that the API uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

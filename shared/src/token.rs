@@ -14,7 +14,7 @@ const CHECKSUM_DIGITS: usize = 6;
 /// What a token is for. No kind opens another one's doors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// Presented by callers of a pool's OpenAI-compatible endpoint.
+    /// Presented by clients of a pool's OpenAI-compatible endpoint.
     ClientKey,
     /// Presented to the admin API.
     AdminToken,
@@ -37,7 +37,7 @@ impl TokenKind {
     /// How many random bytes [`TokenKind::generate`] takes: one a digit, see there.
     pub const RANDOM_BYTES: usize = 2 * RANDOM_DIGITS;
 
-    /// The text that every token of this kind starts with.
+    /// Returns the text that every token of this kind starts with.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl TokenKind {
         Secret::new(text)
     }
 
-    /// Whether a text can be the key of a caller: what begins like a secret of this service has to be a client
+    /// Returns `true` if a text can be the key of a client: what begins like a secret of this service has to be a client
     /// key, anything else may be one that was imported from another system.
     #[must_use]
     pub fn could_be_client_key(text: &str) -> bool {

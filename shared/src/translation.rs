@@ -11,7 +11,7 @@ use crate::bounds;
 use crate::object;
 use crate::{FetchMedia, Pacing};
 
-/// A pool's wishes about the translation. Every default is what a caller of OpenAI's API expects.
+/// A pool's translation settings. Every default is what a client of OpenAI's API expects.
 ///
 /// Stored settings are read leniently, so that an older service can read what a newer one wrote; what
 /// an operator sends is checked by [`TranslationUpdate`].
@@ -25,15 +25,15 @@ pub struct TranslationSettings {
     #[cfg_attr(feature = "schema", schemars(transform = crate::schema::safety_settings))]
     #[serde(deserialize_with = "object::list")]
     pub safety_settings: Vec<SafetySetting>,
-    /// What a caller gets whose prompt Gemini blocked.
+    /// What a client gets whose prompt Gemini blocked.
     pub prompt_block: PromptBlock,
-    /// Whether a parameter that Gemini has no counterpart for is refused with 400; otherwise it has no
+    /// Whether a parameter that Gemini has no counterpart for is rejected with 400; otherwise it has no
     /// effect and the header `x-pool-ignored-params` names it.
     pub strict_params: bool,
-    /// Whether a history of calls with missing or stray results is refused with 400, as OpenAI does;
+    /// Whether a history of calls with missing or stray results is rejected with 400, as OpenAI does;
     /// otherwise it is mended.
     pub strict_history: bool,
-    /// Where a system message goes that stands in the middle of a conversation.
+    /// Where a system message goes that is in the middle of a conversation.
     pub system_messages: SystemMessages,
     /// Whether the `name` of a user's message is put before its text, which Gemini has no field for.
     pub prefix_names: bool,
@@ -45,9 +45,9 @@ pub struct TranslationSettings {
     /// Whether answers show the model's thoughts (`reasoning_content`) where the request does not say.
     pub thoughts: Thoughts,
     /// Whether a call's thought signature is appended to its id, for clients that send nothing else back and
-    /// services of several machines. Ids then take kilobytes, which some clients refuse.
+    /// services of several machines. Ids then take kilobytes, which some clients reject.
     pub signature_in_id: bool,
-    /// Whether a function called `googleSearch`, `codeExecution` or `urlContext` that takes nothing stands
+    /// Whether a function called `googleSearch`, `codeExecution` or `urlContext` that takes nothing is
     /// for Gemini's own tool, for clients that can declare functions only.
     pub builtin_names: bool,
     /// Whether `verbosity` is told to the model in words; otherwise it has no effect.
@@ -63,7 +63,7 @@ pub struct TranslationSettings {
     #[serde(deserialize_with = "object::optional")]
     pub pacing: Option<Pacing>,
     /// Whether images and other media that a request names by URL are fetched for Gemini or by Gemini itself, and from
-    /// which hosts; otherwise such requests are refused with 400.
+    /// which hosts; otherwise such requests are rejected with 400.
     pub fetch_media: FetchMedia,
     /// Which model answers under a name, where the service should not rely on what it knows and learns:
     /// `gemini-2.5-pro` by `gemini-3.8-flash`. Requests with that name are translated for the model's family.
@@ -132,12 +132,12 @@ pub enum HarmBlockThreshold {
     Off,
 }
 
-/// What a caller gets whose prompt Gemini blocked.
+/// What a client gets whose prompt Gemini blocked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PromptBlock {
-    /// A choice with a refusal, finished by `content_filter`.
+    /// A choice with an error, finished by `content_filter`.
     #[default]
     Answer,
     /// 400 with the code `content_policy_violation`.
@@ -158,12 +158,12 @@ pub enum KeepAlive {
     Off,
 }
 
-/// Where a system message goes that stands in the middle of a conversation.
+/// Where a system message goes that is in the middle of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SystemMessages {
-    /// Where it stands, as the user's words.
+    /// Where it is, as the user's words.
     #[default]
     Inline,
     /// To the system instruction.
@@ -203,7 +203,7 @@ pub enum Thoughts {
 #[serde(try_from = "Map<String, Value>")]
 pub struct TranslationUpdate(Map<String, Value>);
 
-/// Why changes of the translation are refused.
+/// Why changes of the translation are rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum TranslationUpdateError {
     /// There is no such field.
@@ -269,13 +269,13 @@ impl TryFrom<Map<String, Value>> for TranslationUpdate {
 }
 
 impl TranslationUpdate {
-    /// Whether it changes nothing.
+    /// Returns `true` if it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The settings of a pool that begins with these.
+    /// Returns the settings of a pool that begins with these.
     #[must_use]
     pub fn into_settings(self) -> TranslationSettings {
         // It was checked when it came in.
@@ -284,13 +284,13 @@ impl TranslationUpdate {
 }
 
 impl TranslationSettings {
-    /// Whether an update would change something.
+    /// Returns `true` if an update would change something.
     #[must_use]
     pub fn changes_with(&self, update: &TranslationUpdate) -> bool {
         self.patched(update).is_ok_and(|patched| patched != *self)
     }
 
-    /// The update that makes these of the defaults: the fields that differ from them.
+    /// Returns the update that makes these of the defaults: the fields that differ from them.
     #[must_use]
     pub fn changes_from_defaults(&self) -> TranslationUpdate {
         let fields = |settings: &Self| match serde_json::to_value(settings) {
@@ -302,7 +302,7 @@ impl TranslationSettings {
         TranslationUpdate(fields)
     }
 
-    /// The update that makes `wanted` of these, whatever they are: what `wanted` has at its default is in it too.
+    /// Returns the update that makes `wanted` of these, whatever they are: what `wanted` has at its default is in it too.
     #[must_use]
     pub fn changes_to(&self, wanted: &Self) -> TranslationUpdate {
         match (serde_json::to_value(self), serde_json::to_value(wanted)) {
@@ -335,7 +335,7 @@ fn merge(target: &mut Value, patch: &Map<String, Value>) {
     }
 }
 
-/// The JSON merge patch (RFC 7396) that makes one object of another: `null` for what is to be gone.
+/// Returns the JSON merge patch (RFC 7396) that makes one object of another: `null` for what is to be gone.
 fn merge_patch(present: &Map<String, Value>, wanted: &Map<String, Value>) -> Map<String, Value> {
     let mut patch = Map::new();
     for (name, value) in wanted {

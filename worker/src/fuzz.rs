@@ -54,7 +54,7 @@ pub fn token(bytes: &[u8]) {
     }
 }
 
-/// What stands in a request's first line: no path belongs to both planes, and the host's choice of the plane is the one
+/// What is in a request's first line: no path belongs to both planes, and the host's choice of the plane is the one
 /// of the routers.
 pub fn route(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -113,7 +113,7 @@ pub fn headers(bytes: &[u8]) {
     }
 }
 
-/// A body: what is nested too deeply is refused before it is read, everything else is read or refused.
+/// A body: what is nested too deeply is rejected before it is read, everything else is read or rejected.
 pub fn json(body: &[u8]) {
     let too_deep = limits::is_too_deep(body);
     if !too_deep && let Ok(value) = serde_json::from_slice::<Value>(body) {
@@ -147,7 +147,7 @@ const PARSED: u64 = 8_000_000;
 /// What a request grows to before it is measured.
 const GROWN: usize = 192 * 1024;
 
-/// A body, and a fragment of one repeated wherever a body has a list: parsing it takes less memory than eight times its
+/// Returns a body, and a fragment of one repeated wherever a body has a list: parsing it takes less memory than eight times its
 /// length and 8 MB, and translating it besides no more than another 8 MB. `peak` runs what it is given and tells the
 /// most bytes that were allocated at a time.
 pub fn body_bounds(fragment: &[u8], peak: impl Fn(&mut dyn FnMut()) -> u64) {
@@ -173,7 +173,7 @@ pub fn body_bounds(fragment: &[u8], peak: impl Fn(&mut dyn FnMut()) -> u64) {
     }
 }
 
-/// Where a body has lists: what stands before them, before each element, and after them.
+/// Where a body has lists: what is before them, before each element, and after them.
 const LISTS: &[(&str, &str, &str)] = &[
     (r#"{"model":"gemini-3.8-flash","messages":["#, "", "]}"),
     (r#"{"model":"gemini-3.8-flash","messages":[{"role":"user","content":["#, "", "]}]}"),

@@ -2,7 +2,7 @@
 //!
 //! Everything outside [`host`] is the same on Cloudflare Workers and natively. A host calls the
 //! [`router`], which hands a request to a plane ([`gateway`], [`admin`] or the web UI). Both planes
-//! stand on `health`, `retry`, [`reporting`] and [`pools`], these on [`store`], [`ledger`] and
+//! are on `health`, `retry`, [`reporting`] and [`pools`], these on [`store`], [`ledger`] and
 //! [`crypto`], and all of them on the ports in [`platform`].
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]

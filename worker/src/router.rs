@@ -33,7 +33,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service with nothing cached.
+    /// Returns a service with nothing cached.
     #[must_use]
     pub fn new(settings: Settings, random: &impl Random) -> Self {
         let Settings { master_key, previous_master_key, admin_password, .. } = settings;
@@ -214,7 +214,7 @@ fn probe_reply<S>(is_good: bool, method: &Method, random: &impl Random) -> reply
     Probe::reply(method, is_good).header("x-request-id", &new_request_id(random))
 }
 
-/// The response to every request of a deployment that lacks a binding or a secret.
+/// Returns the response to every request of a deployment that lacks a binding or a secret.
 #[must_use]
 pub fn not_set_up<S>(path: &str, error: SetupError, random: &impl Random) -> reply::Reply<S> {
     let request_id = new_request_id(random);
@@ -226,7 +226,7 @@ pub fn not_set_up<S>(path: &str, error: SetupError, random: &impl Random) -> rep
     reply.header("x-request-id", &request_id)
 }
 
-/// The response to a request of the admin API that a host could not start.
+/// Returns the response to a request of the admin API that a host could not start.
 #[must_use]
 pub fn refused<S>(error: AdminError, random: &impl Random) -> reply::Reply<S> {
     let request_id = new_request_id(random);

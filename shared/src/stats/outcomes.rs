@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    /// Gemini answered and the answer reached its end.
+    /// Gemini answered and the response reached its end.
     Ok,
     /// The client went away before the end.
     ClientLeft,
-    /// Gemini refused the request itself.
+    /// Gemini rejected the request itself.
     Caller,
-    /// Gemini refused the key.
+    /// Gemini rejected the key.
     Key,
     /// A quota of the key's project is used up.
     Quota,
@@ -25,7 +25,7 @@ pub enum AttemptOutcome {
     Egress,
     /// The network, or Google's front end.
     Network,
-    /// An answer with nothing usable in it.
+    /// A response with nothing usable in it.
     SoftFailure,
     /// An outcome that this version does not know.
     #[serde(other)]
@@ -33,7 +33,7 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
-    /// The name that the API uses.
+    /// Returns the name that the API uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// The words that people read: the same in `poolctl` and on the page.
+    /// Returns the words that people read: the same in `poolctl` and on the page.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ pub enum RequestOutcome {
     Ok,
     /// The client disconnected before the end.
     ClientDisconnected,
-    /// The request itself was refused: 4xx, except 429.
+    /// The request itself was rejected: 4xx, except 429.
     InvalidRequest,
     /// A limit of the client key was reached: 429.
     RateLimited,
@@ -106,7 +106,7 @@ impl RequestOutcome {
         Self::Truncated,
     ];
 
-    /// The name that the API uses.
+    /// Returns the name that the API uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -121,7 +121,7 @@ impl RequestOutcome {
         }
     }
 
-    /// Whether the client did everything right and did not get a complete response.
+    /// Returns `true` if the client did everything right and did not get a complete response.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::QuotaExhausted | Self::ServerError | Self::Truncated)

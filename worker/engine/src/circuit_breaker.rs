@@ -66,7 +66,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether an attempt was ever answered by the model, or failed for its sake.
+    /// Returns `true` if an attempt was ever answered by the model, or failed for its sake.
     pub(super) fn has_evidence(&self) -> bool {
         self.last_at > Timestamp::MIN
     }
@@ -74,7 +74,7 @@ impl CircuitBreaker {
     /// An attempt that began at `began` was answered.
     pub(super) fn success(&mut self, began: Timestamp, now: Timestamp) {
         self.note(0.0, now);
-        // An answer that was under way before the trouble says nothing about its end.
+        // A response that was under way before the trouble says nothing about its end.
         if self.open.is_some_and(|open| began >= open.since) {
             self.open = None;
             self.failure_rate = AFTER_PROBE;

@@ -1,4 +1,4 @@
-//! Ids that stand for secrets: keyed hashes of tokens and of Gemini keys, computed elsewhere.
+//! Ids that are for secrets: keyed hashes of tokens and of Gemini keys, computed elsewhere.
 
 use serde::{Deserialize, Serialize};
 

@@ -38,13 +38,13 @@ pub struct KeySetEntry {
 }
 
 impl KeySet {
-    /// The keys of a version of the config.
+    /// Returns the keys of a version of the config.
     #[must_use]
     pub const fn new(version: u64, keys: KeyList) -> Self {
         Self { version, keys, separate_billing: false, model_limits: Vec::new(), by_id: OnceLock::new() }
     }
 
-    /// The same of keys that come from no store.
+    /// Returns the same of keys that come from no store.
     pub fn of(version: u64, keys: impl IntoIterator<Item = KeySetEntry>) -> Self {
         let mut packed = KeyListBuilder::default();
         for KeySetEntry { id, weight, project, billing_account, limits } in keys {
@@ -55,7 +55,7 @@ impl KeySet {
         Self::new(version, packed.finish())
     }
 
-    /// The place of a key.
+    /// Returns the place of a key.
     #[must_use]
     pub fn find(&self, id: &KeyId) -> Option<usize> {
         let text = |place: &u32| self.keys.id_text(*place as usize);

@@ -117,12 +117,12 @@ impl KeyTable {
         table
     }
 
-    /// How many there are.
+    /// Returns how many there are.
     pub(super) fn len(&self) -> usize {
         self.key_set.keys.len()
     }
 
-    /// The place of a key.
+    /// Returns the place of a key.
     pub(super) fn find(&self, id: &KeyId) -> Option<usize> {
         self.key_set.find(id)
     }
@@ -136,17 +136,17 @@ impl KeyTable {
         if own.is_empty() { None } else { self.find(&other.id(key)?) }
     }
 
-    /// The keys as the config has them.
+    /// Returns the keys as the config has them.
     pub(super) const fn key_set(&self) -> &Arc<KeySet> {
         &self.key_set
     }
 
-    /// A key's id.
+    /// Returns a key's id.
     pub(super) fn id(&self, key: usize) -> Option<KeyId> {
         self.key_set.keys.id(key)
     }
 
-    /// A key's share of the traffic.
+    /// Returns a key's share of the traffic.
     pub(super) fn weight(&self, key: usize) -> u16 {
         self.key_set.keys.weight(key)
     }
@@ -156,12 +156,12 @@ impl KeyTable {
         self.running.get(key).copied().unwrap_or_default()
     }
 
-    /// The project of a name.
+    /// Returns the project of a name.
     pub(super) fn find_project(&self, name: &str) -> Option<usize> {
         self.projects.find(name)
     }
 
-    /// The project of a key.
+    /// Returns the project of a key.
     pub(super) fn project_of(&self, key: usize) -> Option<usize> {
         self.projects.of(key)
     }
@@ -171,12 +171,12 @@ impl KeyTable {
         self.projects.name(project)
     }
 
-    /// The limits that the operator set for a project.
+    /// Returns the limits that the operator set for a project.
     pub(super) fn limits_of(&self, project: usize) -> Limits {
         self.projects.limits(project, &self.key_set)
     }
 
-    /// The keys of a project.
+    /// Returns the keys of a project.
     pub(super) fn keys_of_project(&self, project: usize) -> impl Iterator<Item = usize> + use<'_> {
         self.projects.table(project)
     }
@@ -207,7 +207,7 @@ impl KeyTable {
         }
     }
 
-    /// The keys in a scope.
+    /// Returns the keys in a scope.
     pub(super) fn keys_in(&self, scope: &Scope) -> Vec<usize> {
         match scope {
             Scope::Key(key) => vec![*key],

@@ -1,8 +1,8 @@
-//! Which models a pool's callers may use.
+//! Which models a pool's clients may use.
 
 use pool_shared::matches_model;
 
-/// A pool's list of allowed models. An empty list allows all; `*` stands for any run of characters.
+/// A pool's list of allowed models. An empty list allows all; `*` means any run of characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelRules(Vec<String>);
 
@@ -13,12 +13,12 @@ impl ModelRules {
         Self(patterns)
     }
 
-    /// The entries that name one model each.
+    /// Returns the entries that name one model each.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str).filter(|pattern| !pattern.contains('*'))
     }
 
-    /// Whether a model may be used.
+    /// Returns `true` if a model may be used.
     #[must_use]
     pub fn allow(&self, model: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|pattern| matches_model(pattern, model))

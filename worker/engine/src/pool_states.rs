@@ -56,7 +56,7 @@ impl PoolStates {
         }
     }
 
-    /// The pools in which a key is to be tried again now, as far as that is known before the pool's keys
+    /// Returns the pools in which a key is to be tried again now, as far as that is known before the pool's keys
     /// are.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<PoolId> {

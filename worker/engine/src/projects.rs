@@ -40,12 +40,12 @@ impl Projects {
         Self { next: numbers.clone(), numbers, ..Self::default() }
     }
 
-    /// The project of a key.
+    /// Returns the project of a key.
     pub(super) fn of(&self, key: usize) -> Option<usize> {
         self.numbers.get(key).map(|project| *project as usize)
     }
 
-    /// The project of a name.
+    /// Returns the project of a name.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).map(|project| *project as usize)
     }
@@ -55,7 +55,7 @@ impl Projects {
         self.named(project).map(|named| &named.name)
     }
 
-    /// The limits that the operator set for a project.
+    /// Returns the limits that the operator set for a project.
     pub(super) fn limits(&self, project: usize, key_set: &KeySet) -> Limits {
         match self.named(project) {
             Some(named) => named.limits.as_deref().copied().unwrap_or_default(),
@@ -63,7 +63,7 @@ impl Projects {
         }
     }
 
-    /// The keys of a project.
+    /// Returns the keys of a project.
     pub(super) fn table(&self, project: usize) -> impl Iterator<Item = usize> + use<'_> {
         let last = match self.named(project) {
             Some(named) => named.last.map(|last| last as usize),

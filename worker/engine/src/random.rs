@@ -1,4 +1,4 @@
-//! The source of randomness that callers pass in.
+//! The source of randomness, passed in.
 
 /// A cryptographically secure random number generator.
 pub trait Random {
@@ -20,7 +20,7 @@ pub struct SeededRandom(std::sync::atomic::AtomicU64);
 
 #[cfg(any(test, feature = "test-support"))]
 impl SeededRandom {
-    /// A generator whose numbers follow from the seed.
+    /// Returns a generator whose numbers follow from the seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(std::sync::atomic::AtomicU64::new(seed))

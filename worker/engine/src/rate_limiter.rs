@@ -45,7 +45,7 @@ impl ClientLimits {
         Self { id, limits, models: ModelRules::new(allowed_models), networks }
     }
 
-    /// Whether it may be used from an address. Where that is not known, it may not, if it matters.
+    /// Returns `true` if it may be used from an address. Where that is not known, it may not, if it matters.
     #[must_use]
     pub fn admits(&self, address: Option<IpAddr>) -> bool {
         let Some(networks) = &self.networks else { return true };

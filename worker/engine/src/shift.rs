@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Observation, ObservationKind};
 
-/// A time that moves with the clock. What lies before or after all time stays there.
+/// Returns a time that moves with the clock. What lies before or after all time stays there.
 #[must_use]
 pub fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
     if time == Timestamp::MIN || time == Timestamp::MAX {

@@ -11,7 +11,7 @@ pub enum UpstreamError {
     /// This process may have no more files or sockets open. What the system said is for the log.
     #[error("Gemini could not be reached: the service has no connection to spare")]
     NoSocket(String),
-    /// The connection broke in the middle of an answer.
+    /// The connection broke in the middle of a response.
     #[error("the connection to Gemini broke: {0}")]
     Read(String),
     /// The time allowed for it ran out.
@@ -55,7 +55,7 @@ impl UpstreamError {
         }
     }
 
-    /// A response larger than `limit` bytes.
+    /// The response is larger than `limit` bytes.
     #[must_use]
     pub fn longer_than(limit: usize) -> Self {
         Self::Read(format!("more than {limit} bytes"))

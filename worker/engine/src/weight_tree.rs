@@ -13,7 +13,7 @@ pub(super) struct WeightTree {
 }
 
 impl WeightTree {
-    /// A tree of these weights. 4,000,000 keys of the greatest weight would overflow it.
+    /// Returns a tree of these weights. 4,000,000 keys of the greatest weight would overflow it.
     pub(super) fn new(weights: Vec<u16>) -> Self {
         let mut sums: Vec<u32> = weights.iter().copied().map(u32::from).collect();
         for index in 0..sums.len() {
@@ -26,7 +26,7 @@ impl WeightTree {
         Self { weights, sums, total }
     }
 
-    /// The sum of all weights.
+    /// Returns the sum of all weights.
     pub(super) const fn total(&self) -> u32 {
         self.total
     }
@@ -51,7 +51,7 @@ impl WeightTree {
         }
     }
 
-    /// The key that holds `point` when the weights are laid end to end.
+    /// Returns the key that holds `point` when the weights are laid end to end.
     pub(super) fn at(&self, mut point: u32) -> Option<usize> {
         if point >= self.total {
             return None;
@@ -80,7 +80,7 @@ const fn lowest_bit(number: usize) -> usize {
     number & number.wrapping_neg()
 }
 
-/// A number below `bound` (0 for a bound of 0) out of 64 random bits, by multiplication: the bias is
+/// Returns a number below `bound` (0 for a bound of 0) out of 64 random bits, by multiplication: the bias is
 /// below `bound / 2^64`.
 pub(super) fn below(bits: u64, bound: u32) -> u32 {
     let product = u128::from(bits) * u128::from(bound);

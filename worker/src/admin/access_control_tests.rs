@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::testing::FakeHost;
 
-/// A segment of a path, as an attacker might write it.
+/// Returns a segment of a path, as an attacker might write it.
 fn segments() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         "admin",

@@ -242,7 +242,7 @@ fn name(names: &Params, which: &str) -> String {
     percent_decode_str(names.get(which).unwrap_or_default()).decode_utf8_lossy().into_owned()
 }
 
-/// The routes by path; each path has one per accepted method.
+/// Returns the routes by path; each path has one per accepted method.
 fn router() -> &'static Router<Vec<&'static RouteSpec>> {
     static ROUTER: OnceLock<Router<Vec<&'static RouteSpec>>> = OnceLock::new();
     ROUTER.get_or_init(|| {

@@ -9,7 +9,7 @@ use pool_shared::PoolId;
 use crate::platform::lock;
 use crate::pools::PoolDirectory;
 
-/// A caller whose client key may not do everything.
+/// A client whose client key may not do everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) rules: Arc<ClientLimits>,

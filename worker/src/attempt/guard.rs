@@ -36,7 +36,7 @@ pub(crate) struct AttemptRecord {
     /// Input tokens of the calls before the last one.
     tokens: u64,
     began: Timestamp,
-    /// When the first and the last piece of the answer came.
+    /// When the first and the last piece of the response came.
     received: Option<(Timestamp, Timestamp)>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Account {
 }
 
 impl AttemptRecord {
-    /// The guard of an attempt that has a lease and has not begun.
+    /// Returns the guard of an attempt that has a lease and has not begun.
     pub(crate) fn new(state: &Arc<ServiceState>, pool: &PoolId, lease: Lease, now: Timestamp) -> Self {
         Self {
             state: Arc::clone(state),
@@ -83,7 +83,7 @@ impl AttemptRecord {
         self.account = Some(account);
     }
 
-    /// A piece of the answer is there: what the attempt took is measured up to the last one.
+    /// A piece of the response is there: what the attempt took is measured up to the last one.
     pub(crate) fn received(&mut self, now: Timestamp) {
         let first = self.received.map_or(now, |(first, _)| first);
         self.received = Some((first, now));
@@ -124,7 +124,7 @@ impl AttemptRecord {
     }
 
     /// It did not; `usage` is what Gemini said it cost all the same. Operators are shown why, except for
-    /// the caller's own mistakes, which are none of theirs and may repeat what the caller wrote. Gives
+    /// the client's own mistakes, which are none of theirs and may repeat what the client wrote. Gives
     /// the verdict back, as far as it is believed.
     pub(crate) fn failed<H: Host>(mut self, verdict: Verdict, usage: &Usage, host: &H) -> Verdict {
         let now = host.clock().now();
@@ -149,7 +149,7 @@ impl AttemptRecord {
         verdict
     }
 
-    /// What is believed of a verdict, and whether anything is learnt of it.
+    /// Returns what is believed of a verdict, and whether anything is learnt of it.
     fn weigh<H: Host>(&self, verdict: Verdict, host: &H) -> (Verdict, bool) {
         let now = host.clock().now();
         // The same text says that a model does not exist and that it lacks the method.
@@ -207,7 +207,7 @@ impl AttemptRecord {
         self.count(AttemptOutcome::ClientLeft, usage);
     }
 
-    /// The log of the request that it is made for.
+    /// Returns the log of the request that it is made for.
     pub(crate) fn log(&self) -> RequestLog {
         self.log.clone()
     }
@@ -223,7 +223,7 @@ impl AttemptRecord {
         (self.began, self.received) = (now, None);
     }
 
-    /// This call was refused for how it was sent, and is sent once more on the same key in another way.
+    /// This call was rejected for how it was sent, and is sent once more on the same key in another way.
     pub(crate) fn once_more(&mut self, now: Timestamp) {
         let account = self.account.clone();
         self.count(AttemptOutcome::Caller, &Usage::default());
@@ -282,7 +282,7 @@ impl Drop for AttemptRecord {
     }
 }
 
-/// Under which outcome a refusal is counted.
+/// Under which outcome an error is counted.
 const fn outcome_of(cause: Cause) -> AttemptOutcome {
     match cause {
         Cause::InvalidKey | Cause::LeakedKey | Cause::Suspended | Cause::Blocked(_) | Cause::Billing => {

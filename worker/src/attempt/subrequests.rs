@@ -18,7 +18,7 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Those of a new request.
+    /// Returns those of a new request.
     pub(crate) fn of_a_request<H: Host>() -> Self {
         let most = H::CALLS_OF_A_REQUEST;
         Self { left: Arc::new(AtomicU32::new(most)), most }
@@ -31,7 +31,7 @@ impl Calls {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    /// What the caller is told when none is left and nothing else can be said.
+    /// Returns what the client is told when none is left and nothing else can be said.
     pub(crate) fn used_up(&self) -> ApiError {
         let message =
             format!("The request took more than {} calls of other servers: ask for less at once.", self.most);

@@ -80,12 +80,12 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: &str = "8787";
 const DEFAULT_DATA_DIR: &str = "data";
 
-/// The text, or the default where it is empty: files that set the environment often have variables without a value.
+/// Returns the text, or the default where it is empty: files that set the environment often have variables without a value.
 fn or_default<'a>(text: &'a str, default: &'a str) -> &'a str {
     if text.trim().is_empty() { default } else { text.trim() }
 }
 
-/// An IPv6 address may stand in brackets, as in a URL.
+/// An IPv6 address may be in brackets, as in a URL.
 #[allow(clippy::unnecessary_wraps, reason = "clap takes functions that may fail")]
 fn host(text: &str) -> Result<String, Infallible> {
     let host = or_default(text, DEFAULT_HOST);
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// An error and its causes, each once: many texts end with that of their cause.
+/// Returns an error and its causes, each once: many texts end with that of their cause.
 fn in_words(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -221,7 +221,7 @@ fn greet(server: &Server, data_dir: &Path) -> std::io::Result<()> {
     out.flush()
 }
 
-/// The command to log in with. A password that came by the environment is known to whoever set it.
+/// Returns the command to log in with. A password that came by the environment is known to whoever set it.
 fn login_command(url: &str, password: Option<&Path>) -> String {
     match password {
         None => format!("poolctl login --url {url}"),
@@ -232,7 +232,7 @@ fn login_command(url: &str, password: Option<&Path>) -> String {
     }
 }
 
-/// A future that resolves at Ctrl-C, at the signal by which supervisors stop a process, or when its terminal is closed.
+/// Returns a future that resolves at Ctrl-C, at the signal by which supervisors stop a process, or when its terminal is closed.
 /// They are heeded from now on.
 #[cfg(unix)]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
@@ -250,7 +250,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A future that resolves at Ctrl-C, or when the console is closed. They are heeded from now on.
+/// Returns a future that resolves at Ctrl-C, or when the console is closed. They are heeded from now on.
 #[cfg(windows)]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::windows::{ctrl_c, ctrl_close};

@@ -58,7 +58,7 @@ impl Cipher {
         let mut nonce = [0; NONCE_LENGTH];
         random.fill(&mut nonce);
         let payload = Payload { msg: secret, aad: place.as_bytes() };
-        // Encryption fails only for messages above 64 GiB; a secret has at most some hundred bytes.
+        // Encryption fails only for messages above 64 GiB; a secret has at most a few hundred bytes.
         let ciphertext = self.0.encrypt(&Nonce::from(nonce), payload).unwrap_or_default();
         let mut record = nonce.to_vec();
         record.extend(ciphertext);

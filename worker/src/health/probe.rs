@@ -1,7 +1,7 @@
 //! A smallest request that tells whether a key works.
 //!
 //! In: a key, in clear or of a snapshot. Out: what Gemini said; of a pool's key it is counted and learnt as
-//! from any attempt. The request has to be one that spends: Gemini lists its models to keys that it refuses
+//! from any attempt. The request has to be one that spends: Gemini lists its models to keys that it rejects
 //! everything else. What must never happen here: a key blamed for a model that nobody has.
 
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const USUAL_MODELS: [&str; 5] = [
 const MOST_MODELS: usize = 4;
 /// How long a probe waits for its answer, whatever a client's request may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a request waits for a probe of a key that was refused to it. Google refuses a key within 0.2 s.
+/// How long a request waits for a probe of a key that was rejected to it. Google rejects a key within 0.2 s.
 const TIMEOUT_OF_A_REQUEST: Duration = Duration::from_secs(5);
 /// Models that such a probe asks at most.
 const MOST_MODELS_OF_A_REQUEST: usize = 2;
@@ -55,7 +55,7 @@ pub(crate) struct ProbeModels {
 
 impl ProbeModels {
     /// Models that the pool may use: cheap ones, then those that it names. A pool that may use none of
-    /// them is probed with the cheap ones all the same: its list is for callers.
+    /// them is probed with the cheap ones all the same: its list is for clients.
     pub(crate) fn of(pool: &Snapshot) -> Self {
         let allowed = |name: &&str| pool.models.allow(name);
         let own = pool.models.names().chain(pool.settings.aliases.values().map(String::as_str));
@@ -72,7 +72,7 @@ impl ProbeModels {
         Self { models, first_known: AtomicUsize::new(0), timeout: TIMEOUT }
     }
 
-    /// Models for a probe that a request waits for: first the model that the request asked, since some keys are refused
+    /// Models for a probe that a request waits for: first the model that the request asked, since some keys are rejected
     /// for some models only.
     pub(crate) fn asked_first(mut self, model: Option<&str>) -> Self {
         if let Some(model) = model.and_then(|model| ModelId::parse(model).ok()) {
@@ -84,7 +84,7 @@ impl ProbeModels {
         self
     }
 
-    /// How many calls a probe makes at most.
+    /// Returns how many calls a probe makes at most.
     pub(crate) const fn len(&self) -> usize {
         self.models.len()
     }
@@ -94,9 +94,9 @@ impl ProbeModels {
 pub(crate) struct Probe {
     /// The model that was asked last.
     pub(crate) model: Option<ModelId>,
-    /// Why it refused, if it did.
+    /// Why it rejected, if it did.
     pub(crate) refusal: Option<Verdict>,
-    /// One model was refused to the key, and another one was not.
+    /// One model was rejected to the key, and another one was not.
     pub(crate) is_denied_a_model: bool,
 }
 
@@ -230,7 +230,7 @@ async fn ask<H: Host>(
     };
     let timeouts = UpstreamTimeouts { headers: timeout, total: timeout, idle: timeout };
     let body = fetch(host, timeouts, request).await?;
-    // An answer is an answer, whatever stands in it; only its cost is of interest.
+    // A response is a response, whatever is in it; only its cost is of interest.
     let answer: Option<GenerateResponse> = json::read(&body).ok();
     let usage = answer.as_ref().and_then(|answer| answer.usage_metadata.as_ref());
     Ok(usage.map(Usage::from).unwrap_or_default())

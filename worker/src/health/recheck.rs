@@ -1,4 +1,4 @@
-//! Scheduled rechecks of keys that Gemini refused, so that those that recover come back by themselves and no state is
+//! Scheduled rechecks of keys that Gemini rejected, so that those that recover come back by themselves and no state is
 //! permanent by mistake: final states are rechecked daily, after all others.
 //!
 //! In: the runtimes, which know when a key is due. Out: what Gemini said, learnt as from any attempt.

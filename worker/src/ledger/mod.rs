@@ -141,7 +141,7 @@ pub enum LedgerReply {
 pub struct LedgerError(pub String);
 
 impl LedgerError {
-    /// The error of an unexpected reply.
+    /// Returns the error of an unexpected reply.
     #[must_use]
     pub fn unexpected() -> Self {
         Self("unexpected reply".to_owned())

@@ -84,7 +84,7 @@ impl BodyBudget {
         lock(&self.0).total
     }
 
-    /// Returns the highest number of bytes held at the same time until now.
+    /// Returns the highest number of bytes held concurrently until now.
     #[must_use]
     pub fn peak(&self) -> usize {
         lock(&self.0).peak

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{MaybeSend, MaybeSync};
 
-/// Time. On Workers it stands still while code computes and moves with every I/O.
+/// Time. On Workers it is still while code computes and moves with every I/O.
 pub trait Clock: MaybeSend + MaybeSync {
     /// Now.
     fn now(&self) -> Timestamp;

@@ -113,9 +113,9 @@ pub trait Platform: MaybeSend + MaybeSync + 'static {
     }
     /// Returns a text in Unicode normalisation form KC.
     fn nfkc(text: &str) -> String;
-    /// The config store.
+    /// Returns the config store.
     fn store(&self) -> &Self::Store;
-    /// The ledger.
+    /// Returns the ledger.
     fn ledger(&self) -> &Self::Ledger;
     /// Returns the client for upstream requests.
     fn upstream(&self) -> &Self::Upstream;

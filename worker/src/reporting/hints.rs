@@ -9,7 +9,7 @@ use crate::platform::TtlCache;
 
 /// How long a pool's hint is not repeated.
 const HINT_INTERVAL: Duration = Duration::from_hours(1);
-/// Pools remembered at the same time.
+/// Pools remembered concurrently.
 const MAX_POOLS: usize = 10_000;
 
 /// When each pool had its last hint.

@@ -96,7 +96,7 @@ impl Reporter {
         }
     }
 
-    /// Sends buffered reports until none is left. The first caller sends for all; a failing ledger is
+    /// Sends buffered reports until none is left. The first client sends for all; a failing ledger is
     /// retried for 20 s.
     pub async fn flush<H: Host>(&self, host: &H) {
         self.flush_for(host, FLUSH_TIMEOUT).await;

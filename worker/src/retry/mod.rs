@@ -54,13 +54,13 @@ impl<'a, H: Host, P: MaybeSync> Attempts<'a, H, P> {
         Self { context, plan, cost, generates: true, made: 0, wanted: None, last: None, doubt: false }
     }
 
-    /// The same attempts, which ask for something else than content: a 404 may then say that the model lacks the method,
+    /// Returns the same attempts, which ask for something else than content: a 404 may then say that the model lacks the method,
     /// which is no fault of a key.
     pub(crate) fn of_another_method(self) -> Self {
         Self { generates: false, ..self }
     }
 
-    /// The next key to try, and the record under which the attempt is counted; or what the caller is
+    /// Returns the next key to try, and the record under which the attempt is counted; or what the client is
     /// told when there is none.
     pub(crate) async fn next(&mut self) -> Result<Attempt, ApiError> {
         if std::mem::take(&mut self.doubt) {
@@ -160,7 +160,7 @@ impl<'a, H: Host, P: MaybeSync> Attempts<'a, H, P> {
         Some(Step::Try { index, lease: lease?, model })
     }
 
-    /// Takes note of a refusal.
+    /// Takes note of an error.
     pub(crate) fn refused(&mut self, verdict: &Verdict) {
         let Context { state, host, .. } = self.context;
         state.egress.refused(verdict.cause, *host);
@@ -192,12 +192,12 @@ impl<'a, H: Host, P: MaybeSync> Attempts<'a, H, P> {
         }
     }
 
-    /// Takes note of a refusal after which the request was changed.
+    /// Takes note of an error after which the request was changed.
     pub(crate) fn resend(&mut self, verdict: &Verdict) {
         self.plan.resend(verdict);
     }
 
-    /// Takes note of a refusal after which the same request goes to a certain key, if that is usable.
+    /// Takes note of an error after which the same request goes to a certain key, if that is usable.
     pub(crate) fn resend_on(&mut self, key: KeyId, verdict: &Verdict) {
         self.plan.resend(verdict);
         self.wanted = Some(key);
@@ -218,7 +218,7 @@ pub(crate) struct Attempt {
     pub(crate) record: AttemptRecord,
 }
 
-/// Which attempt it is, for the caller's eyes.
+/// Which attempt it is, for the client's eyes.
 #[derive(Clone)]
 pub(crate) struct Mark {
     key: KeyId,
@@ -226,12 +226,12 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// The key.
+    /// Returns the key.
     pub(crate) const fn key(&self) -> &KeyId {
         &self.key
     }
 
-    /// Tells the caller which key answered, by its id, and at which attempt.
+    /// Tells the client which key answered, by its id, and at which attempt.
     pub(crate) fn put_on<S>(&self, reply: Reply<S>) -> Reply<S> {
         reply.header("x-pool-key", self.key.as_str()).header("x-pool-attempts", &self.number.to_string())
     }

@@ -41,7 +41,7 @@ pub struct Change {
 
 #[cfg(test)]
 impl Change {
-    /// A change for tests.
+    /// Returns a change for tests.
     pub(crate) fn of_a_test(at: Timestamp) -> Self {
         Self {
             at,

@@ -2,7 +2,7 @@
 //!
 //! In: a method, a path, and the tag of what a browser has already. Out: a file that was compiled in, the same bytes
 //! with the same headers on every host. What must never happen here: a question to the store or to anything else that
-//! may fail, text of a request in an answer that is HTML, or a page that may load anything of another origin. What the
+//! may fail, text of a request in a response that is HTML, or a page that may load anything of another origin. What the
 //! page shows comes from the admin API; its cookie is that API's matter.
 
 use std::sync::OnceLock;
@@ -21,7 +21,7 @@ const HOME: &str = "/admin/";
 const INDEX: &str = "index.html";
 
 /// What the page may do: load and call its own origin, and nothing else. No text of it can become a script: browsers
-/// that know trusted types refuse every place where one could, and no policy can be made.
+/// that know trusted types reject every place where one could, and no policy can be made.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
@@ -123,7 +123,7 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// The files' tags, in the order of the table.
+/// Returns the files' tags, in the order of the table.
 fn tags() -> &'static [String] {
     static TAGS: OnceLock<Vec<String>> = OnceLock::new();
     TAGS.get_or_init(|| {
@@ -132,7 +132,7 @@ fn tags() -> &'static [String] {
     })
 }
 
-/// Whether an `If-None-Match` names a tag. What compresses on the way makes a weak tag (`W/…`) of a strong one.
+/// Returns `true` if an `If-None-Match` names a tag. What compresses on the way makes a weak tag (`W/…`) of a strong one.
 fn names(held: &str, tag: &str) -> bool {
     held.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }
@@ -170,7 +170,7 @@ mod tests {
         assert!(ASSETS.iter().any(|asset| asset.name == INDEX));
     }
 
-    /// What a file loads: `from "./x.js"`, `src="x"`, `href="x"`, and elements made with `src: "x"`.
+    /// Returns what a file loads: `from "./x.js"`, `src="x"`, `href="x"`, and elements made with `src: "x"`.
     fn loaded(text: &str) -> Vec<&str> {
         let after = |sign| text.split(sign).skip(1).filter_map(|rest: &str| rest.split('"').next());
         let names = ["from \"", "src=\"", "href=\"", "src: \""].into_iter().flat_map(after);

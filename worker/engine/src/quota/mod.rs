@@ -213,7 +213,7 @@ impl QuotaTracker {
         left.collect()
     }
 
-    /// What was used of a quota, and what `cost` would use of it.
+    /// Returns what was used of a quota, and what `cost` would use of it.
     const fn used(&self, quota: Quota, cost: Cost) -> (u64, u64) {
         match quota {
             Quota::RequestsPerMinute => (self.minute.requests, cost.requests),
@@ -313,7 +313,7 @@ fn bucket_of(time: Timestamp) -> i64 {
     time.as_second().div_euclid(BUCKET_SECONDS)
 }
 
-/// Whether `at` lies in the day that ends at `day_ends`. No day is longer than 25 hours.
+/// Returns `true` if `at` lies in the day that ends at `day_ends`. No day is longer than 25 hours.
 fn is_same_day(day_ends: Timestamp, at: Timestamp) -> bool {
     at < day_ends && (day_ends.duration_since(at).as_hours() < 23 || next_quota_day(at) == day_ends)
 }

@@ -1,7 +1,7 @@
 //! The retry policy of one request: failover between keys and fallback models, with backoff.
 //!
 //! The caller drives a [`RetryPlan`]: [`RetryPlan::next`] returns the next [`Step`], and
-//! [`RetryPlan::refused`] records an error. A caller stops once the first event of a response has been
+//! [`RetryPlan::refused`] records an error. It stops once the first event of a response has been
 //! sent to the client; keep-alive comments do not count as such.
 //!
 //! # Invariants
@@ -130,13 +130,13 @@ impl RetryPlan {
         }
     }
 
-    /// The models that it asks.
+    /// Returns the models that it asks.
     #[must_use]
     pub fn models(&self) -> &[String] {
         &self.models
     }
 
-    /// What to do now.
+    /// Returns what to do now.
     pub fn next(
         &mut self,
         key_set: &Arc<KeySet>,
@@ -277,8 +277,8 @@ impl RetryPlan {
         Some(ExhaustionReason::Failed { error, reset: self.reset, advice })
     }
 
-    /// What kept an attempt from being made, if anything did: the model's circuit breaker, used-up quotas, or keys that
-    /// Gemini refuses.
+    /// Returns what kept an attempt from being made, if anything did: the model's circuit breaker, used-up quotas, or keys that
+    /// Gemini rejects.
     #[must_use]
     pub const fn unserved_for(&self) -> Option<AttemptOutcome> {
         self.unserved_for
@@ -324,7 +324,7 @@ impl RetryPlan {
         now.duration_since(self.began).unsigned_abs() + wait < MAX_RETRY_TIME
     }
 
-    /// How long to wait until a key that was not tried may be back, where that is soon.
+    /// Returns how long to wait until a key that was not tried may be back, where that is soon.
     fn wait_for_cooldown(
         &mut self,
         key_set: &KeySet,

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::shifted;
 
-/// How long an answer is evidence: Google takes models away.
+/// How long a response is evidence: Google takes models away.
 const LASTS: Duration = Duration::from_hours(24);
 /// Keys that are remembered for a model.
 const MAX_KEYS: usize = 1_024;

@@ -175,7 +175,7 @@ impl ModelSelector {
             .max_by_key(|(until, _)| *until)
     }
 
-    /// The longest hold of a key or of its project that a quota is the reason of.
+    /// Returns the longest hold of a key or of its project that a quota is the reason of.
     pub(crate) fn quota_cooldown(&self, table: &KeyTable, key: usize, now: Timestamp) -> Option<Cooldown> {
         let project = table.project_of(key).and_then(|project| self.project_cooldowns.get(&project));
         let cooldowns = [self.key_cooldowns.get(&key), project].into_iter().flatten();
@@ -327,7 +327,7 @@ impl ModelSelector {
         self.regular.total() + self.reserve.total() > tried
     }
 
-    /// The count of a project's use, made where one is needed.
+    /// Returns the count of a project's use, made where one is needed.
     pub(crate) fn tracker(
         &mut self,
         table: &KeyTable,
@@ -355,13 +355,13 @@ impl ModelSelector {
     }
 }
 
-/// The limits that the operator set for a model, of whatever project. Calls that are about no model have none.
+/// Returns the limits that the operator set for a model, of whatever project. Calls that are about no model have none.
 fn limits_of_model(table: &KeyTable, model: &str) -> Vec<ModelLimits> {
     let all = table.key_set().model_limits.iter().filter(|_| !model.is_empty());
     all.filter(|limits| matches_model(&limits.model, model)).cloned().collect()
 }
 
-/// The limits that the operator set for a project: its own, and those of the model.
+/// Returns the limits that the operator set for a project: its own, and those of the model.
 fn set_limits(table: &KeyTable, model_limits: &[ModelLimits], project: usize) -> Limits {
     let name = || table.project_name(project).map_or("", |name| &**name);
     let cooldowns = |limits: &&ModelLimits| limits.project.is_empty() || limits.project == name();

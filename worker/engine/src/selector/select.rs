@@ -151,7 +151,7 @@ impl ModelSelector {
         Some(if other_running * weight < running * other_weight { second } else { first })
     }
 
-    /// The key that a sticky request prefers in the given place, if it is usable. The same request
+    /// Returns the key that a sticky request prefers in the given place, if it is usable. The same request
     /// prefers the same keys in the same order as long as the pool's keys stay the same.
     fn affinity_key(&self, table: &KeyTable, affinity: u64, probe: u64) -> Option<usize> {
         let bits = mix(affinity.wrapping_add(probe.wrapping_mul(0x9E37_79B9_7F4A_7C15)));

@@ -132,7 +132,7 @@ impl PoolState {
         }
     }
 
-    /// A lease for trying one certain key, in use or not; `None` if the pool does not have it any more.
+    /// Returns a lease for trying one certain key, in use or not; `None` if the pool does not have it any more.
     ///
     /// It has to be used for a request that counts against a quota: Gemini lists models also for keys that it
     /// rejects otherwise, and a success makes a key healthy.
@@ -150,7 +150,7 @@ impl PoolState {
         self.adopt_key_set(key_set, now);
     }
 
-    /// Whether a key should be tried again now, or may have to be as soon as the keys are known.
+    /// Returns `true` if a key should be tried again now, or may have to be as soon as the keys are known.
     #[must_use]
     pub fn has_due_rechecks(&self, now: Timestamp) -> bool {
         let told = |observation: &Observation| matches!(observation.fact, ObservationKind::Health { next_check: Some(check), .. } if check <= now);
@@ -165,7 +165,7 @@ impl PoolState {
         keys
     }
 
-    /// Those of them that are in a final state, or those that are not.
+    /// Returns those of them that are in a final state, or those that are not.
     #[must_use]
     pub fn due_rechecks_of(&self, in_final_state: bool, now: Timestamp) -> Vec<KeyId> {
         let due = self.table.filter_by_health(|health| {
@@ -238,12 +238,12 @@ impl PoolState {
         Some(key)
     }
 
-    /// What the pool's client keys have used.
+    /// Returns what the pool's client keys have used.
     pub const fn rate_limiter(&mut self) -> &mut RateLimiter {
         &mut self.rate_limiter
     }
 
-    /// How many keys it knows.
+    /// Returns how many keys it knows.
     #[must_use]
     pub fn key_count(&self) -> usize {
         self.table.len()

@@ -99,7 +99,7 @@ impl Bench {
         self.state.state(&id(index), at(now)).unwrap()
     }
 
-    /// The keys that picks give, each once.
+    /// Returns the keys that picks give, each once.
     fn usable(&mut self, now: i64) -> Vec<usize> {
         let mut tried = Vec::new();
         while let Pick::Key { index, lease } = self.try_pick(&tried, None, 1, now) {
@@ -661,7 +661,7 @@ fn projects_that_fall_by_one_spend_limit_within_a_minute_share_an_account_from_t
     elsewhere.state.register_keys(&key_set, at(131));
     elsewhere.state.merge(&told, at(131));
     for bench in [&mut bench, &mut elsewhere] {
-        // All are back; the next refusal of p takes q with it, and neither r, which fell too late, nor s.
+        // All are back; the next error of p takes q with it, and neither r, which fell too late, nor s.
         assert_eq!(bench.usable(1_000), [0, 1, 2, 3]);
         bench.spend(0, 1_001);
         assert_eq!(bench.usable(1_002), [2, 3]);

@@ -37,7 +37,7 @@ pub enum Cause {
     Internal,
     /// Gemini did not get done in time.
     Deadline,
-    /// An answer with nothing usable in it.
+    /// A response with nothing usable in it.
     SoftFailure,
     /// Gemini does not serve the place that the call came from.
     Location,
@@ -100,7 +100,7 @@ pub enum Fault {
     Egress,
     /// The network's.
     Network,
-    /// The caller's.
+    /// The client's.
     Caller,
     /// This service's.
     Ours,
@@ -109,7 +109,7 @@ pub enum Fault {
 /// Whether another key may do better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// No: the answer would be the same.
+    /// No: the response would be the same.
     Stop,
     /// Yes, without a pause.
     AnotherKey,
@@ -123,7 +123,7 @@ pub enum Retry {
 }
 
 impl BlockReason {
-    /// The reason that a `google.rpc.ErrorInfo` gives
+    /// Returns the reason that a `google.rpc.ErrorInfo` gives
     /// (<https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto>).
     pub(super) fn from_info(reason: &str) -> Option<Self> {
         Some(match reason {
@@ -200,7 +200,7 @@ impl Cause {
         matches!(self, Self::RequestQuota | Self::TokenQuota | Self::DayQuota | Self::NoQuota | Self::Burst)
     }
 
-    /// Whether another model may do better.
+    /// Returns `true` if another model may do better.
     #[must_use]
     pub const fn another_model_helps(self) -> bool {
         matches!(

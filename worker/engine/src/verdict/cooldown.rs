@@ -43,7 +43,7 @@ pub(super) fn cooldown_for(
     }
 }
 
-/// How long to wait: the longest of what `RetryInfo`, the header and the text say. The text refines a delay that the
+/// Returns how long to wait: the longest of what `RetryInfo`, the header and the text say. The text refines a delay that the
 /// others give in whole seconds; alone it counts for minutes at most, and only where it is Google's.
 pub(super) fn retry_delay(refusal: &Refusal) -> Option<Duration> {
     let firm = refusal.body.retry_delay_ms.map(Duration::from_millis).max(refusal.retry_after);

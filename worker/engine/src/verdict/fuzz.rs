@@ -83,7 +83,7 @@ fn cases(bytes: &[u8]) -> Vec<Case> {
         let statuses = STATUSES.into_iter().filter_map(|status| StatusCode::from_u16(status).ok());
         return statuses.map(|status| case(status, bytes.to_vec())).collect();
     };
-    // A text stands for itself, so that what is no JSON can be written down.
+    // A text means itself, so that what is no JSON can be written down.
     let raw = |name: &str| match document.get(name) {
         None => Vec::new(),
         Some(Value::String(text)) => text.clone().into_bytes(),

@@ -97,7 +97,7 @@ pub enum Note {
     Doubted,
 }
 
-/// An answer whose status is not a success.
+/// A response whose status is not a success.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
     /// Its status.
@@ -146,7 +146,7 @@ pub fn classify(refusal: &Refusal, now: Timestamp, random: u64) -> Verdict {
 }
 
 impl Verdict {
-    /// The limits that the error names, with what Gemini calls them.
+    /// Returns the limits that the error names, with what Gemini calls them.
     pub(super) fn named_limits(&self) -> impl Iterator<Item = NamedLimit> + use<'_> {
         self.limits.known().map(|(quota, value)| {
             let names = self.limit_names.iter().find(|names| names.quota == quota);
@@ -156,7 +156,7 @@ impl Verdict {
         })
     }
 
-    /// A verdict that says nothing about any key: the answer itself tells what happened.
+    /// Returns a verdict that says nothing about any key: the response itself tells what happened.
     #[must_use]
     pub fn of(cause: Cause, answer: ApiError) -> Self {
         Self {
@@ -262,7 +262,7 @@ fn cause_of(refusal: &Refusal) -> (Cause, Evidence) {
     (cause, Evidence::Structure)
 }
 
-/// What `google.rpc.ErrorInfo` says. Its reasons are a fixed list, so no client writes them.
+/// Returns what `google.rpc.ErrorInfo` says. Its reasons are a fixed list, so no client writes them.
 fn from_reason(refusal: &Refusal) -> Option<Cause> {
     if !refusal.body.is_error || !refusal.status.is_client_error() {
         return None;
@@ -277,7 +277,7 @@ fn from_reason(refusal: &Refusal) -> Option<Cause> {
     })
 }
 
-/// Which quota a 429 is about. Its `QuotaFailure` decides; without one, the text tells no more than that a quota of
+/// Returns which quota a 429 is about. Its `QuotaFailure` decides; without one, the text tells no more than that a quota of
 /// some minutes is used up, or that there is none.
 fn exhausted(refusal: &Refusal) -> (Cause, Evidence) {
     let body = refusal.body;
@@ -309,7 +309,7 @@ fn exhausted(refusal: &Refusal) -> (Cause, Evidence) {
     (cause, Evidence::Structure)
 }
 
-/// The project that an error names, where the error is about keys or quotas: others may name the project of something
+/// Returns the project that an error names, where the error is about keys or quotas: others may name the project of something
 /// that the request asks for.
 fn named_project(cause: Cause, refusal: &Refusal) -> Option<String> {
     if !matches!(cause.fault(), Fault::Key | Fault::Project | Fault::Account) {
@@ -321,7 +321,7 @@ fn named_project(cause: Cause, refusal: &Refusal) -> Option<String> {
     is_number.then(|| consumer.to_owned())
 }
 
-/// The first quota that an error names, for people.
+/// Returns the first quota that an error names, for people.
 fn named_quota(refusal: &Refusal) -> Option<EventQuota> {
     let violation = refusal.body.violations.first()?;
     let text = |text: &String| Some(redact_keys(text)).filter(|text| !text.is_empty());
@@ -368,7 +368,7 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// A random part of a duration.
+/// Returns a random part of a duration.
 pub(super) fn part_of(whole: Duration, random: u64) -> Duration {
     let nanoseconds = (whole.as_nanos() * u128::from(random)) >> 64;
     Duration::from_nanos(nanoseconds.try_into().unwrap_or(u64::MAX))

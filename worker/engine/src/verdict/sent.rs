@@ -1,6 +1,6 @@
 //! The request that an error responds to, as evidence against quoted text.
 //!
-//! Gemini's errors repeat values of the request. Words of an error that also stand in the request may be the client's,
+//! Gemini's errors repeat values of the request. Words of an error that also are in the request may be the client's,
 //! so they say nothing about a key.
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// A request: its path with the query, and its body.
+    /// Returns a request: its path with the query, and its body.
     #[must_use]
     pub fn new(path: impl Into<String>, body: Bytes) -> Self {
         Self { path: path.into(), body }
@@ -103,7 +103,7 @@ impl<'a> Letters<'a> {
         char::from_u32(code)
     }
 
-    /// The next character, a blank for each byte that is none.
+    /// Returns the next character, a blank for each byte that is none.
     fn next_char(&mut self) -> Option<char> {
         let first = *self.rest.first()?;
         if first < 0x80 {

@@ -52,7 +52,7 @@ fn exhausted_by(details: &[String]) -> String {
     refusal("RESOURCE_EXHAUSTED", QUOTA, &details.join(","))
 }
 
-/// Status, body, cause, whose fault, what the caller is told.
+/// Status, body, cause, whose fault, what the client is told.
 type Row = (u16, String, Cause, Fault, (u16, Option<&'static str>));
 
 #[allow(clippy::too_many_lines)] // It is one table.
@@ -625,12 +625,12 @@ const STATUSES: [(u16, &str); 18] = [
     (403, ""),
 ];
 
-/// What a verdict does to keys and projects, and for how long.
+/// Returns what a verdict does to keys and projects, and for how long.
 fn effect(verdict: &Verdict) -> (Option<HealthState>, Option<Timestamp>, Limits, Option<&str>) {
     (HealthState::from_cause(verdict.cause), verdict.until, verdict.limits, verdict.project.as_deref())
 }
 
-/// An error with a status, a message, and the same text wherever a detail is for people.
+/// Returns an error with a status, a message, and the same text wherever a detail is for people.
 fn error_with(status: &str, message: &str, details: u8) -> String {
     let violations = json!([{"field": message, "description": message}]);
     let detail = match details {
@@ -675,7 +675,7 @@ fn a_text_is_evidence_only_at_its_own_status() {
     {
         assert!(HealthState::from_cause(judge(status, &body(name)).cause).is_none(), "{status}");
     }
-    // Nor is it where it stands elsewhere than at the beginning, even if nobody knows where the words come from.
+    // Nor is it where it is elsewhere than at the beginning, even if nobody knows where the words come from.
     for (status, name, words) in [
         (400, "INVALID_ARGUMENT", "API key expired. Please renew the API key."),
         (400, "FAILED_PRECONDITION", "Gemini API free tier is not available in your country."),
@@ -787,11 +787,11 @@ proptest! {
         prefix in proptest::sample::select(vec!["", "Invalid value: ", "* "]),
     ) {
         let written = json!({"contents": [{"parts": [{"text": format!("{before}{words}{after}")}]}]}).to_string();
-        // As it stands on the wire, or as Gemini reads it.
+        // As it is on the wire, or as Gemini reads it.
         let text = if escaped { written.clone() } else { format!("{before}{words}{after}") };
         let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let (a, b) = (*cut.0.get(&places), *cut.1.get(&places));
-        // Mostly the whole of the words, so that they stand at the beginning.
+        // Mostly the whole of the words, so that they are at the beginning.
         for echo in [&text[a.min(b)..a.max(b)], words, &text] {
             let message = format!("{prefix}{echo}");
             let told = judge_response_to(&written, status.0, &error_with(status.1, &message, details));

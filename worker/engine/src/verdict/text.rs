@@ -8,12 +8,12 @@
 
 use super::{Cause, Refusal};
 
-/// One text. In `begins`, `*` stands for one word, such as a model's name.
+/// One text. In `begins`, `*` means one word, such as a model's name.
 struct Row {
     status: u16,
     name: &'static str,
     begins: &'static str,
-    /// Words of which one has to stand in the first sentence; none where `begins` is enough.
+    /// Words of which one has to be in the first sentence; none where `begins` is enough.
     one_of: &'static [&'static str],
     cause: Cause,
 }
@@ -82,10 +82,10 @@ const OTHER_PROJECT: [&str; 3] =
     ["you do not have permission to access", "cachedcontent not found", "permission denied on cachedcontent"];
 /// Names of such resources.
 const RESOURCES: [&str; 3] = ["files/", "cachedcontents/", "tunedmodels/"];
-/// Paths under which a project's own resources stand: a 403 without a reason may mean those.
+/// Paths under which a project's own resources are: a 403 without a reason may mean those.
 const PATHS: [&str; 5] = ["/files/", "/cachedContents/", "/tunedModels/", "/fileSearchStores/", "/corpora/"];
 
-/// The cause that the text alone tells.
+/// Returns the cause that the text alone tells.
 pub(super) fn cause(refusal: &Refusal) -> Option<Cause> {
     let message = refusal.body.message.to_ascii_lowercase();
     let (status, name) = (refusal.status.as_u16(), refusal.body.status_name());
@@ -100,14 +100,14 @@ pub(super) fn cause(refusal: &Refusal) -> Option<Cause> {
     is_google_s_own(refusal, words).then_some(row.cause)
 }
 
-/// Whether words of an error are Google's and not the client's.
+/// Returns `true` if words of an error are Google's and not the client's.
 fn is_google_s_own(refusal: &Refusal, words: &str) -> bool {
     refusal.body.is_google()
         && !refusal.body.field_violations
         && refusal.sent.is_some_and(|sent| !sent.contains(words))
 }
 
-/// Whether a 404 says that the model does not exist, or not for this key.
+/// Returns `true` if a 404 says that the model does not exist, or not for this key.
 pub(super) fn names_a_model(refusal: &Refusal) -> bool {
     let message = refusal.body.message.to_ascii_lowercase();
     refusal.body.status_name() == NOT_FOUND
@@ -115,7 +115,7 @@ pub(super) fn names_a_model(refusal: &Refusal) -> bool {
         && NO_SUCH_MODEL.iter().any(|pattern| begins(&message, pattern))
 }
 
-/// Whether a 403 is about a file, cached content or tuned model. Those belong to a project, so that other keys have
+/// Returns `true` if a 403 is about a file, cached content or tuned model. Those belong to a project, so that other keys have
 /// no access either: the error goes to the client.
 pub(super) fn names_a_resource(refusal: &Refusal) -> bool {
     let message = refusal.body.message.to_ascii_lowercase();
@@ -124,13 +124,13 @@ pub(super) fn names_a_resource(refusal: &Refusal) -> bool {
         || refusal.sent.is_some_and(|sent| PATHS.iter().any(|path| sent.is_for(path)))
 }
 
-/// Whether a 429 has a quota's text.
+/// Returns `true` if a 429 has a quota's text.
 pub(super) fn is_quota(refusal: &Refusal) -> bool {
     let message = refusal.body.message.to_ascii_lowercase();
     QUOTA.iter().any(|text| message.starts_with(text) && is_google_s_own(refusal, text))
 }
 
-/// What a 429 is about whose text speaks of spending.
+/// Returns what a 429 is about whose text speaks of spending.
 pub(super) fn spend(refusal: &Refusal) -> Option<Cause> {
     let message = refusal.body.message.to_ascii_lowercase();
     let is_link = |word: &&str| word.starts_with("http") || word.contains("://");
@@ -163,8 +163,8 @@ pub(super) fn is_unknown_quota(refusal: &Refusal) -> bool {
         && spend(refusal).is_none()
 }
 
-/// Whether the quota's text names a limit of zero, as in `* Quota exceeded for metric: M, limit: 0, model: X`. What
-/// stands behind the limit may be the client's.
+/// Returns `true` if the quota's text names a limit of zero, as in `* Quota exceeded for metric: M, limit: 0, model: X`. What
+/// is behind the limit may be the client's.
 pub(super) fn says_limit_zero(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     message.split("quota exceeded for metric: ").skip(1).any(|line| {
@@ -176,13 +176,13 @@ pub(super) fn says_limit_zero(message: &str) -> bool {
     })
 }
 
-/// Whether a text has a name that no letter stands before: `profiles/` names no file.
+/// Returns `true` if a text has a name that no letter is before: `profiles/` names no file.
 fn names(text: &str, name: &str) -> bool {
     text.match_indices(name)
         .any(|(at, _)| !text.get(..at).is_some_and(|before| before.ends_with(char::is_alphanumeric)))
 }
 
-/// Whether a text begins with a pattern, in which `*` stands for one word.
+/// Returns `true` if a text begins with a pattern, in which `*` means one word.
 fn begins(text: &str, pattern: &str) -> bool {
     let mut rest = text;
     let mut parts = pattern.split('*');

@@ -80,7 +80,7 @@ impl BodyReader {
         Self(state)
     }
 
-    /// What has come since the last time; `None` at the end.
+    /// Returns what has come since the last time; `None` at the end.
     pub(super) async fn take(&self) -> Result<Option<Bytes>, String> {
         self.wait_for(1).await;
         let rest = self.0.contents.borrow().taken + GATHER_MS - Date::now();

@@ -32,7 +32,7 @@ use crate::store::sql::{SqlDatabase, SqlStore};
 const NAME: &str = "config";
 /// The path of a step of a copy. No path of the admin API is like it, and the Worker hands on no other.
 const COPY_PATH: &str = "/copy";
-/// The route by which the object tells whether it knows a caller.
+/// The route by which the object tells whether it knows a client.
 const WHO_AM_I: &str = "/admin/v1/whoami";
 /// Time that a request waits for KV. Writes that are pending then are published by alarm.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ impl ConfigStub {
         stub.fetch_with_request(request).await
     }
 
-    /// Whether the object knows the caller who sends these headers to `url`.
+    /// Whether the object knows the client who sends these headers to `url`.
     pub(super) async fn knows(&self, url: &Url, headers: &HeaderMap) -> worker::Result<bool> {
         let mut url = url.clone();
         url.set_path(WHO_AM_I);
@@ -230,7 +230,7 @@ impl SqlDatabase for ObjectSql {
         "kv"
     }
 
-    /// The runtime counts the rows that a statement wrote with those of its indexes and triggers, so
+    /// Returns the runtime counts the rows that a statement wrote with those of its indexes and triggers, so
     /// SQLite itself is asked for the changes.
     async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, SqlError> {
         let changes = || Statement::new("SELECT json_quote(changes()) AS row", []);

@@ -71,7 +71,7 @@ fn service(env: &Env) -> Result<Arc<Service>, SetupError> {
     })
 }
 
-/// What a request of the data plane and a task need.
+/// Returns what a request of the data plane and a task need.
 fn set_up(env: &Env) -> Result<(Arc<Service>, Choice, CloudflareHost), SetupError> {
     let service = service(env)?;
     DEPLOYMENT.with(|cell| {
@@ -150,7 +150,7 @@ async fn hand_over(
     let url = request.url()?;
     let changes = request.method() != worker::Method::Get;
     if !changes {
-        // What is still in this isolate's memory belongs to the answer.
+        // What is still in this isolate's memory belongs to the response.
         service.flush(host).await;
     }
     let stub = match ConfigStub::new(env) {
@@ -168,9 +168,9 @@ async fn hand_over(
     answer.or_else(|error| refused(AdminError::Store(StoreError::Unavailable(error.to_string()))))
 }
 
-/// The request as it goes on, with the headers that the service looks at. Its body is read here: a
+/// Returns the request as it continues, with the headers that the service looks at. Its body is read here: a
 /// body that is passed on unread and that nobody reads there costs the client its connection. More of it than a
-/// stranger may send is read only when the object knows the caller.
+/// stranger may send is read only when the object knows the client.
 async fn handed_over(
     service: &Service,
     host: &CloudflareHost,
@@ -209,7 +209,7 @@ fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
     without_stream(crate::router::not_set_up(path, error, &SystemRandom))
 }
 
-/// The answer to a request of the admin API that could not even be begun.
+/// Returns the answer to a request of the admin API that could not even be begun.
 pub(super) fn refused(error: AdminError) -> worker::Result<Response> {
     without_stream(crate::router::refused(error, &SystemRandom))
 }
@@ -245,7 +245,7 @@ fn incoming_with(request: Request, head: RequestHead) -> worker::Result<Incoming
     })
 }
 
-/// The path of a URL as the runtime writes it, and its query.
+/// Returns the path of a URL as the runtime writes it, and its query.
 fn path_and_query(url: &str) -> (&str, Option<&str>) {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.find('/').and_then(|begin| rest.get(begin..)).unwrap_or("/");
@@ -295,14 +295,14 @@ fn respond(
     js_bridge::streamed(reply.status, &reply.headers, Some(readable))
 }
 
-/// Lets the runtime wait for what is left to do once the answer has gone out.
+/// Lets the runtime wait for what is left to do once the response has gone out.
 fn keep_alive(context: &Context, service: Arc<Service>, host: CloudflareHost, follow_up: BackgroundTask) {
     if let Some(work) = afterwards(service, host, follow_up) {
         context.wait_until(work);
     }
 }
 
-/// What is left to do once an answer has gone out, if anything is. Of all whose counts wait, the first reports for
+/// Returns what is left to do once a response has gone out, if anything is. Of all whose counts wait, the first reports for
 /// all; if it has not done so a second late, another one does.
 fn afterwards<H: Host>(
     service: Arc<Service>,

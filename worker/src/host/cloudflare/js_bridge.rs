@@ -25,7 +25,7 @@ extern "C" {
     fn respond_stream(status: u16, headers: &str, body: Option<ReadableStream>) -> Result<Response, JsValue>;
 }
 
-/// The headers of an answer that anybody asks for.
+/// The headers of a response that anybody asks for.
 const ANSWER_HEADERS: [&str; 4] = ["content-type", "content-length", "retry-after", "location"];
 
 thread_local! {
@@ -57,7 +57,7 @@ impl RequestHead {
     }
 }
 
-/// A call to Gemini. It follows no redirects.
+/// Returns a call to Gemini. It follows no redirects.
 pub(super) fn upstream_call(
     base: &str,
     request: &UpstreamRequest,
@@ -76,7 +76,7 @@ pub(super) fn upstream_call(
     Ok(call(&lines, request.body.as_deref().map(Uint8Array::from), signal)?)
 }
 
-/// What an answer says before its body.
+/// What a response says before its body.
 pub(super) struct AnswerHead {
     pub(super) status: StatusCode,
     pub(super) content_type: Option<String>,
@@ -103,13 +103,13 @@ impl AnswerHead {
     }
 }
 
-/// An answer for the client with all of its body.
+/// Returns a response for the client with all of its body.
 pub(super) fn whole(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> worker::Result<Response> {
     let body = (!body.is_empty()).then(|| Uint8Array::from(body));
     Ok(respond_whole(status.as_u16(), &as_json(headers)?, body)?)
 }
 
-/// An answer for the client whose body comes bit by bit.
+/// Returns a response for the client whose body comes bit by bit.
 pub(super) fn streamed(
     status: StatusCode,
     headers: &HeaderMap,

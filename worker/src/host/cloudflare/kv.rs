@@ -12,7 +12,7 @@ use crate::store::kv::{Kv, KvError, KvNames, KvRead, Part};
 /// A KV namespace.
 pub struct WorkersKv(Namespace);
 
-/// What stands beside a value: it is known before the value is read.
+/// What is beside a value: it is known before the value is read.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     version: u64,

@@ -35,7 +35,7 @@ pub(super) enum Choice {
 }
 
 impl Choice {
-    /// What the bindings and the variable say.
+    /// Returns what the bindings and the variable say.
     pub(super) fn of(env: &Env) -> Result<Self, SetupError> {
         let missing = SetupError::MissingBinding;
         let wanted = env.var("CONFIG_STORE").ok().map(|wanted| wanted.to_string());
@@ -51,12 +51,12 @@ impl Choice {
     }
 }
 
-/// The D1 database, if one is bound.
+/// Returns the D1 database, if one is bound.
 pub(super) fn d1(env: &Env) -> Option<D1> {
     env.d1(DB).ok().map(D1::new)
 }
 
-/// The KV namespace.
+/// Returns the KV namespace.
 pub(super) fn kv(env: &Env) -> Result<WorkersKv, SetupError> {
     let missing = SetupError::MissingBinding("API_TOKENS (a KV namespace)");
     env.kv(API_TOKENS).map(WorkersKv::new).map_err(|_| missing)
@@ -102,7 +102,7 @@ impl PoolReader for CloudflareReader {
     }
 }
 
-/// The database behind the admin API: one type for both, so that its code stands once in the Worker.
+/// The database behind the admin API: one type for both, so that its code is once in the Worker.
 pub enum CloudflareSql {
     /// D1; beside it the config object, where KV is bound too.
     D1(D1, Option<ConfigStub>),
@@ -110,7 +110,7 @@ pub enum CloudflareSql {
     Object(Rc<ObjectDatabase>, Option<D1>),
 }
 
-/// The D1 store, as the Worker sees it.
+/// Returns the D1 store, as the Worker sees it.
 pub(super) fn d1_store(env: &Env) -> Result<SqlStore<CloudflareSql>, SetupError> {
     let database = d1(env).ok_or(SetupError::MissingBinding("DB (a D1 database)"))?;
     let other = env.kv(API_TOKENS).ok().and_then(|_| ConfigStub::new(env).ok());

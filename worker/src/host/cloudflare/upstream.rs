@@ -46,7 +46,7 @@ impl FetchUpstream {
     }
 }
 
-/// Where Gemini is: at the variable `GEMINI_BASE_URL`, or at Google's.
+/// Returns where Gemini is: at the variable `GEMINI_BASE_URL`, or at Google's.
 pub(super) fn base_url(env: &Env) -> Result<String, SetupError> {
     let variable = |name| env.var(name).ok().map(|value| value.to_string());
     let base = variable("GEMINI_BASE_URL").unwrap_or_else(|| GEMINI.to_owned());
@@ -87,7 +87,7 @@ pub(super) async fn call(
     Ok((head, FetchBody { unread: Some(response), announced, reader: None, guard }))
 }
 
-/// The body of an answer.
+/// The body of a response.
 pub struct FetchBody {
     /// As long as nobody has asked for a chunk.
     unread: Option<web_sys::Response>,
@@ -98,7 +98,7 @@ pub struct FetchBody {
 }
 
 impl FetchBody {
-    /// The runtime's own stream of a body of which nothing was read, for the runtime to send on: it ends the call when
+    /// Returns the runtime's own stream of a body of which nothing was read, for the runtime to send on: it ends the call when
     /// the client leaves.
     pub(super) fn into_stream(mut self) -> Option<ReadableStream> {
         self.guard.0 = None;
@@ -126,7 +126,7 @@ impl Drop for AbortOnDrop {
 impl UpstreamBody for FetchBody {
     async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         if let Some(unread) = self.unread.take() {
-            // An answer without a body has no stream.
+            // A response without a body has no stream.
             self.reader = unread.body().as_ref().map(BodyReader::new);
         }
         let Some(reader) = &self.reader else { return Ok(None) };
@@ -137,8 +137,8 @@ impl UpstreamBody for FetchBody {
         Ok(chunk)
     }
 
-    /// The runtime puts it together, so that it crosses in one piece. What it is longer than is known by then only
-    /// where its length was not announced, as that of an answer that Google compresses.
+    /// Returns the runtime puts it together, so that it crosses in one piece. What it is longer than is known by then only
+    /// where its length was not announced, as that of a response that Google compresses.
     async fn whole(&mut self, limit: usize) -> Result<Bytes, UpstreamError> {
         let Some(unread) = self.unread.take() else { return read_whole(self, limit).await };
         if self.announced.is_some_and(|length| length > limit) {

@@ -132,7 +132,7 @@ impl Activity {
         self.evicted.notify_one();
     }
 
-    /// Whether the connection is to be closed.
+    /// Returns `true` if the connection is to be closed.
     pub(super) fn is_evicted(&self) -> bool {
         self.is_evicted.load(Ordering::Relaxed)
     }
@@ -231,7 +231,7 @@ pub(super) struct WatchedBody<B> {
 }
 
 impl<B> WatchedBody<B> {
-    /// A client whose window is closed from the beginning takes nothing: hyper does not even ask for the first piece.
+    /// Returns a client whose window is closed from the beginning takes nothing: hyper does not even ask for the first piece.
     pub(super) fn new(body: B, running: Running) -> Self {
         running.note(true);
         Self { body, running }

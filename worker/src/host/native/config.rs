@@ -47,7 +47,7 @@ pub enum StartError {
     /// The data folder cannot be made or used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// A secret that stands in a file is no good.
+    /// A secret that is in a file is no good.
     #[error("{path}: {error}", path = path.display())]
     SecretFile {
         /// The file.

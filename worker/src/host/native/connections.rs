@@ -41,13 +41,13 @@ impl Connections {
         Arc::new(Self { most, open: Mutex::default(), freed: Arc::default() })
     }
 
-    /// How many are open, and how many were at most.
+    /// Returns how many are open, and how many were at most.
     pub(super) fn counts(&self) -> (usize, usize) {
         let open = lock(&self.open);
         (open.by_number.len(), open.peak)
     }
 
-    /// How many may be.
+    /// Returns how many may be.
     pub(super) const fn most(&self) -> usize {
         self.most
     }

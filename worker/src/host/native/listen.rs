@@ -40,7 +40,7 @@ use pool_translate::openai::ApiError;
 
 /// How long nothing is accepted when the system has no room for a connection more.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// How much of a head is kept before it is whole: the longest headers, path and query, and what stands between them.
+/// How much of a head is kept before it is whole: the longest headers, path and query, and what is between them.
 const MAX_HEAD: usize = limits::HEADERS + 2 * limits::PATH + 16 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
@@ -49,7 +49,7 @@ const MAX_RESET_STREAMS: usize = 50;
 /// How often an HTTP/2 connection is asked whether its client is still there, and how long that may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// An answer's body: at hand, or in pieces. One that is at hand takes no allocation.
+/// A response's body: at hand, or in pieces. One that is at hand takes no allocation.
 type AnswerBody = Either<Full<Bytes>, StreamBody<BoxStream<'static, Result<Frame<Bytes>, UpstreamError>>>>;
 
 /// Serves connections until the server is stopped, and then those that are open until each has answered. They end with
@@ -86,7 +86,7 @@ async fn accept(listener: &TcpListener, connections: &Connections) -> io::Result
     listener.accept().await
 }
 
-/// Whether only the connection that was to be accepted has failed, and not the listener.
+/// Returns `true` if only the connection that was to be accepted has failed, and not the listener.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
@@ -235,7 +235,7 @@ fn respond(
     response
 }
 
-/// A request's reply, or an error where the server does not wait for it any longer.
+/// Returns a request's reply, or an error where the server does not wait for it any longer.
 async fn unless_cut<H: Host>(
     answered: impl Future<Output = Reply<H>>,
     mut cut: watch::Receiver<bool>,
@@ -249,7 +249,7 @@ async fn unless_cut<H: Host>(
     }
 }
 
-/// The events of a stream. When they have to end before their time, the client is told so.
+/// Returns the events of a stream. When they have to end before their time, the client is told so.
 fn until_cut<H: Host + Clone>(
     events: OutgoingEvents<H>,
     cut: watch::Receiver<bool>,

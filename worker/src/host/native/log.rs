@@ -39,7 +39,7 @@ impl StderrLog {
         Ok(Self(sender))
     }
 
-    /// A log that goes there.
+    /// Returns a log that goes there.
     #[must_use]
     pub fn log(&self, level: LogLevel) -> Log {
         let sender = self.0.clone();

@@ -24,7 +24,7 @@ impl HttpMedia {
         Self::with_names(Arc::new(SystemNames))
     }
 
-    /// A proxy of the environment is not used: it would look names up itself, unguarded.
+    /// Returns a proxy of the environment is not used: it would look names up itself, unguarded.
     fn with_names(names: Arc<dyn Resolve>) -> Result<Self, ClientError> {
         let builder = Client::builder()
             .redirect(Policy::none())

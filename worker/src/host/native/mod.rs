@@ -126,7 +126,7 @@ impl Platform for NativeHost {
     }
 }
 
-/// The system's time, in whole milliseconds as on Workers and as in the store. It goes on evenly when the machine's
+/// The system's time, in whole milliseconds as on Workers and as in the store. It continues evenly when the machine's
 /// clock is set, until [`Clock::correct`] is called.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock;

@@ -17,7 +17,7 @@ pub fn raise_open_files_limit() {
     }
 }
 
-/// Whether a limit allows as much as another one; `None` is unlimited.
+/// Returns `true` if a limit allows as much as another one; `None` is unlimited.
 #[cfg(unix)]
 fn at_least(limit: Option<u64>, other: Option<u64>) -> bool {
     limit.unwrap_or(u64::MAX) >= other.unwrap_or(u64::MAX)

@@ -48,7 +48,7 @@ const FORWARDING: [HeaderName; 8] = [
 ];
 
 impl TrustedProxies {
-    /// The peer, if it looks like a proxy of the operator's that is not trusted: it is on this machine or in a private
+    /// Returns the peer, if it looks like a proxy of the operator's that is not trusted: it is on this machine or in a private
     /// network and passes others' requests on. All its clients then share its address.
     pub(super) fn untrusted(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer.to_canonical();
@@ -86,7 +86,7 @@ impl TrustedProxies {
     }
 }
 
-/// Whether an address is of this machine or of a private network: RFC 1918, RFC 6598, RFC 4193, or link-local.
+/// Returns `true` if an address is of this machine or of a private network: RFC 1918, RFC 6598, RFC 4193, or link-local.
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
@@ -100,20 +100,20 @@ fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// The elements of a list that may be spread over several headers; what is not ASCII is an element that says nothing.
+/// Returns the elements of a list that may be spread over several headers; what is not ASCII is an element that says nothing.
 fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lists = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or("?"));
     lists.flat_map(|list| list.split(',')).map(str::trim)
 }
 
-/// The `for` of an element of `Forwarded`: `for="[2001:db8::1]:4711";proto=https`.
+/// Returns the `for` of an element of `Forwarded`: `for="[2001:db8::1]:4711";proto=https`.
 fn forwarded_for(element: &str) -> Option<&str> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     Some(value.trim().trim_matches('"'))
 }
 
-/// An address with or without brackets and port.
+/// Returns an address with or without brackets and port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));

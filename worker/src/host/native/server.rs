@@ -68,13 +68,13 @@ pub struct Server {
 pub struct Load {
     /// Open connections.
     pub connections: usize,
-    /// The most connections that were open at the same time.
+    /// The most connections that were open concurrently.
     pub most_connections: usize,
     /// How many may be.
     pub allowed_connections: usize,
     /// Bytes of request bodies that are held.
     pub body_bytes: usize,
-    /// The most bytes of request bodies that were held at the same time.
+    /// The most bytes of request bodies that were held concurrently.
     pub most_body_bytes: usize,
 }
 
@@ -152,13 +152,13 @@ impl Server {
         })
     }
 
-    /// Where it listens: `http://127.0.0.1:8787`.
+    /// Returns where it listens: `http://127.0.0.1:8787`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it is reached from this machine: an unspecified address is none to go to.
+    /// Returns where it is reached from this machine: an unspecified address is none to go to.
     #[must_use]
     pub fn local_url(&self) -> String {
         let mut address = self.address;
@@ -170,19 +170,19 @@ impl Server {
         format!("http://{address}")
     }
 
-    /// What is wrong with the set-up, though not so wrong that it would not start.
+    /// Returns what is wrong with the set-up, though not so wrong that it would not start.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// How Gemini is called.
+    /// Returns how Gemini is called.
     #[must_use]
     pub fn gemini_route(&self) -> Option<GeminiRoute> {
         self.shared.host.gemini_route()
     }
 
-    /// What the server has taken on.
+    /// Returns what the server has taken on.
     #[must_use]
     pub fn load(&self) -> Load {
         let (connections, most_connections) = self.connections.counts();
@@ -196,7 +196,7 @@ impl Server {
         }
     }
 
-    /// The secrets' files that were made at this start.
+    /// Returns the secrets' files that were made at this start.
     #[must_use]
     pub fn created_secrets(&self) -> &[PathBuf] {
         &self.created
@@ -276,7 +276,7 @@ impl Shared {
         self.cut.subscribe()
     }
 
-    /// How long Gemini may be silent in the middle of a response.
+    /// Returns how long Gemini may be silent in the middle of a response.
     pub(super) fn upstream_idle_timeout(&self) -> Duration {
         self.service.state.timeouts.idle
     }
@@ -338,7 +338,7 @@ fn names_one_host(request: &Parts) -> bool {
     }
 }
 
-/// Returns `true` for a host with or without a port. An empty one stands for a target that has none.
+/// Returns `true` for a host with or without a port. An empty one means a target that has none.
 fn is_host(text: &[u8]) -> bool {
     text.is_empty() || Authority::try_from(text).is_ok_and(|host| !host.as_str().contains('@'))
 }

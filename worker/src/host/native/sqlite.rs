@@ -51,7 +51,7 @@ impl Sqlite {
     }
 }
 
-/// Refuses a database that a later version has changed, before anything is written to it.
+/// Rejects a database that a later version has changed, before anything is written to it.
 fn refuse_newer(connection: &Connection) -> Result<(), SqlError> {
     let is_there = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'";
     let tables: i64 = connection.query_row(is_there, [], |row| row.get(0)).map_err(sql_error)?;
@@ -106,7 +106,7 @@ impl SqlDatabase for Sqlite {
         off_the_runtime(move || database.run_batch(&statements)).await
     }
 
-    /// The write-ahead log holds pages as they were.
+    /// Returns the write-ahead log holds pages as they were.
     async fn forget_replaced(&self) -> Result<(), SqlError> {
         let database = self.clone();
         off_the_runtime(move || {
@@ -162,7 +162,7 @@ impl Ledger for SqliteLedger {
         });
         let (reply, due) = answer.await.unwrap_or_else(|error| Err(LedgerError(error.to_string())))?;
         if due {
-            // Behind the answer. If it fails, or is not due after all, a later report finds it due again.
+            // Behind the response. If it fails, or is not due after all, a later report finds it due again.
             let ledger = Arc::clone(&self.0);
             tokio::task::spawn_blocking(move || lock(&ledger).maintain(SystemClock.now()));
         }

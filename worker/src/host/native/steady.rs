@@ -19,7 +19,7 @@ impl SteadyTime {
         Self { base: wall }
     }
 
-    /// The time when so much has elapsed since the start, in whole milliseconds.
+    /// Returns the time when so much has elapsed since the start, in whole milliseconds.
     pub(super) fn at(&self, elapsed: Duration) -> Timestamp {
         let now = self.base.saturating_add(elapsed).unwrap_or(Timestamp::MAX);
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or_default()

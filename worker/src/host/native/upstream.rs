@@ -43,7 +43,7 @@ impl HttpUpstream {
         Ok(Self { client, base: base.clone(), prefix, route })
     }
 
-    /// How calls go there.
+    /// Returns how calls go there.
     pub(super) fn route(&self) -> GeminiRoute {
         let ignored_proxy = match &self.route {
             Route::PastProxy(proxy) => Some(proxy.clone()),
@@ -88,7 +88,7 @@ impl Upstream for HttpUpstream {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug)]
 pub struct HttpBody(reqwest::Response);
 
@@ -104,7 +104,7 @@ impl UpstreamBody for HttpBody {
     }
 }
 
-/// A call that got no response.
+/// Returns a call that got no response.
 pub(super) fn not_connected(error: reqwest::Error) -> UpstreamError {
     let error = error.without_url();
     let cause = innermost(&error);
@@ -118,7 +118,7 @@ fn describe(error: reqwest::Error) -> String {
     innermost(&error.without_url()).to_string()
 }
 
-/// The innermost cause says most ("connection refused"); the URL would say where Gemini is called.
+/// Returns the innermost cause says most ("connection rejected"); the URL would say where Gemini is called.
 fn innermost<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -127,7 +127,7 @@ fn innermost<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::
     cause
 }
 
-/// Whether this process, or the whole machine, has as many files open as it may.
+/// Returns `true` if this process, or the whole machine, has as many files open as it may.
 fn is_out_of_files(error: &std::io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;

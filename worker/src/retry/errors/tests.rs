@@ -249,7 +249,7 @@ fn a_pool_of_dead_keys_and_a_good_one_lets_sdks_find_the_good_one() {
         let last = bench.send(&["m"], 1, |_| verdict(Cause::Caller));
         assert_eq!((last.attempts.len(), last.answer.code), (1, Some("told")), "{cause:?}");
     }
-    // With the last one refused nothing is left to come back for, unless it comes back by itself.
+    // With the last one rejected nothing is left to come back for, unless it comes back by itself.
     for (cause, retry_after) in [(Cause::LeakedKey, None), (Cause::Billing, None)] {
         let answer = Bench::new(4).send(&["m"], 1, |_| verdict(cause)).answer;
         assert_eq!((answer.should_retry, answer.retry_after_ms), (Some(false), retry_after), "{cause:?}");
@@ -297,7 +297,7 @@ fn a_prompt_that_never_fits_is_tried_on_two_projects() {
     let mut bench = Bench::new(10);
     let journey = bench.send(&["m"], 5_000, |_| Verdict { limits, ..verdict(Cause::TokenQuota) });
     assert_eq!((journey.attempts.len(), journey.answer.should_retry), (2, Some(false)));
-    // A small one goes on to be served by the same keys.
+    // A small one continues to be served by the same keys.
     assert_eq!(bench.send(&["m"], 10, |_| verdict(Cause::Caller)).attempts.len(), 1);
 }
 

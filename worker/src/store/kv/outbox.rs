@@ -1,7 +1,7 @@
 //! The outbox: names of documents and entries that are pending for KV.
 //!
 //! Triggers add a name in the transaction that changes its rows, so no committed change is lost. A
-//! name stands for the current content of its rows, so publishing is idempotent. Sequence numbers
+//! name means the current content of its rows, so publishing is idempotent. Sequence numbers
 //! only grow.
 
 use serde::Deserialize;

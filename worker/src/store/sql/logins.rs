@@ -15,7 +15,7 @@ use crate::store::{LoginAttempt, StoreError, ThrottleRule};
 
 /// Maximum number of sources. Beyond it, attempts of further sources only count globally.
 const MAX_SOURCES: u64 = 1_000;
-/// The source that stands for all sources together.
+/// The source that means all sources together.
 const GLOBAL: &str = "*";
 
 /// When the source `?1` may try again, at `?2`: after its own delay, and after the global one

@@ -14,7 +14,7 @@ fn store() -> (Sqlite, SqlStore<Sqlite>) {
     (sqlite.clone(), SqlStore::new(sqlite))
 }
 
-/// A change of a pool by a token that is equal to no other one.
+/// Returns a change of a pool by a token that is equal to no other one.
 fn change(at: Timestamp, pool: &str, actor: &str, target: u64) -> Change {
     Change {
         pool: Some(PoolId::new(pool)),
