@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_placed_by_line() {
         let error = text(&KeySource::Stdin, b"AIza\nAIzb\n\xff\xfe".to_vec()).unwrap_err();
-        assert!(error.to_string().contains("line 3 "), "{error}");
+        assert!(error.to_string().contains("line 3\n"), "{error}");
         assert_eq!(error.exit() as u8, 2);
     }
 

@@ -108,6 +108,6 @@ mod tests {
         let settings = || Settings::new(Some(key), Some(password)).unwrap();
         assert!(settings().with_previous_master_key(Some("")).unwrap().previous_master_key.is_none());
         let error = settings().with_previous_master_key(Some("c2hvcnQ=")).unwrap_err().to_string();
-        assert!(error.starts_with("MASTER_KEY_PREV holds 5 bytes"), "{error}");
+        assert!(error.starts_with("MASTER_KEY_PREV has 5 bytes"), "{error}");
     }
 }

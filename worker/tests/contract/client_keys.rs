@@ -253,7 +253,7 @@ pub async fn invalid_client_keys_are_rejected(harness: &Harness) {
     for network in ["", "192.0.2.0/33", "example.com", "1.2.3"] {
         let networks = json!({"allowed_networks": [network]});
         let error = harness.post(&path, &networks).await.admin_error(400, ErrorCode::InvalidRequest);
-        assert!(error.message.contains("no network"), "{}", error.message);
+        assert!(error.message.contains("not a network"), "{}", error.message);
         harness.patch(&one, &networks).await.admin_error(400, ErrorCode::InvalidRequest);
     }
     for change in [json!({"limits": {"requests_per_hour": 1}}), json!({"limits": {"requests_per_day": -1}})] {

@@ -188,7 +188,7 @@ pub async fn ciphertext_moved_to_another_row_fails_to_decrypt(harness: &mut Harn
             harness.chat(pool, "hello").await.openai_error(503, Some(code));
             if column == "sealed" {
                 let events: EventList = harness.get(&format!("/events?pool={}", pool.id)).await.json(200);
-                assert!(events.events.last().unwrap().message.contains("does not open"), "{events:?}");
+                assert!(events.events.last().unwrap().message.contains("does not decrypt"), "{events:?}");
             }
         }
         assert_eq!(harness.gemini.requests().len(), asked, "{table} {row}");

@@ -33,7 +33,7 @@ fn errors_name_the_invalid_entry() {
     let message = |text| Scenario::from_toml(text).unwrap_err().to_string();
     assert!(message("[[keys]]\nkey='a'\nbehavior='ok'").contains("behavior"));
     assert!(message("[[keys]]\nkey='a'\nbehaviour='oops'").contains("name of a behaviour"));
-    assert!(message("[[keys]]\nkey='a'\n[[keys]]\nkey='a'").contains("twice"));
+    assert!(message("[[keys]]\nkey='a'\n[[keys]]\nkey='a'").contains("duplicate"));
     assert!(message("[model_behaviour]\n'gemini-9' = 'ok'").contains("gemini-9"));
 }
 

@@ -104,7 +104,7 @@ async fn every_step_is_guarded() {
         ("https://127.1/", "not on the public internet"),
         ("https://user@a.example/", "a user name"),
         ("https://a.example:444/", "only port 443"),
-        ("https://a.test/", "does not fetch from its host"),
+        ("https://a.test/", "not on the pool's allowlist"),
     ] {
         let message = world.refused(&[url], 0).await;
         assert!(message.contains(sign), "{url}: {message}");
@@ -113,7 +113,7 @@ async fn every_step_is_guarded() {
     for (to, sign) in [
         ("https://169.254.169.254/latest/meta-data", "not on the public internet"),
         ("http://a.example/", "only https"),
-        ("https://a.test/", "does not fetch from its host"),
+        ("https://a.test/", "not on the pool's allowlist"),
         ("/cat:8080//", "cannot be reached"),
     ] {
         world.redirect("https://a.example/from", to);

@@ -90,7 +90,7 @@ async fn a_write_that_kv_refuses_is_kept_and_made_later() {
     world.create("second").await;
     let error = world.publish().await.unwrap_err();
     assert!(
-        matches!(&error, StoreError::Lagging(text) if text.contains("3 documents") && text.contains("429")),
+        matches!(&error, StoreError::Lagging(text) if text.contains("3 KV writes") && text.contains("429")),
         "{error}"
     );
     assert!(world.publisher.trouble().await.unwrap().contains("429"));
