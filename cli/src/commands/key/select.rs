@@ -150,6 +150,9 @@ mod tests {
     #[test]
     fn a_key_in_the_place_of_an_id_is_not_repeated() {
         let error = ids("key-a AIzaSyA-canary").unwrap_err();
-        assert!(error.to_string().starts_with("invalid key id at position 2") && !error.to_string().contains("canary"));
+        assert!(
+            error.to_string().starts_with("invalid key id at position 2")
+                && !error.to_string().contains("canary")
+        );
     }
 }

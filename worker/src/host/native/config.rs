@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pool_shared::Secret;
 use pool_shared::outbound::ClientError;
+use reqwest::Url;
 
 use super::folder::FolderError;
 use super::{SecretFilesError, TrustedProxies};

@@ -1,6 +1,5 @@
 //! The native server: start, shutdown, and the conversion of requests.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +9,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Request, StatusCode, Version};
-use pool_shared::outbound::ClientError;
 use pool_shared::{GeminiRoute, Secret};
-use reqwest::Url;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,23 +20,17 @@ use super::folder::{DataFolder, FolderError, open_private};
 use super::listen::{self, NativeBody};
 use super::open_files::open_files_limit;
 use super::{
-    HttpMedia, HttpUpstream, NativeHost, SecretFiles, SecretFilesError, Sqlite, SqliteLedger, SystemRandom,
-    TrustedProxies, in_flight_file,
+    HttpMedia, HttpUpstream, NativeHost, SecretFiles, Sqlite, SqliteLedger, SystemRandom, TrustedProxies,
+    in_flight_file,
 };
 use crate::gateway::Reply;
-use crate::ledger::LedgerError;
 use crate::origin::Origin;
 use crate::platform::Platform;
 use crate::platform::{Clock, IncomingRequest};
-use crate::pools::HashKeyError;
 use crate::reply::BackgroundTask;
-use crate::reporting::Log;
 use crate::router::Service;
 use crate::router::is_admin_path;
 use crate::settings::Settings;
-use crate::setup::SetupError;
-use crate::sql::SqlError;
-use crate::upstream::UpstreamTimeouts;
 use pool_translate::openai::ApiError;
 
 /// Interval of reports to the ledger.
