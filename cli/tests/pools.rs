@@ -151,7 +151,7 @@ fn an_import_that_stops_half_way_still_shows_the_client_key() {
     assert_eq!(run.json()["import"]["added"], 1_000);
     assert_eq!(
         run.error()["hint"],
-        "the pool exists; poolctl key import prod --keys FILE adds what is missing"
+        "the pool was created; add the missing keys with poolctl key import prod --keys FILE"
     );
 }
 

@@ -74,7 +74,7 @@ fn the_token_s_file_is_private_and_a_looser_mode_is_pointed_out() {
     assert_eq!(run.code, 0);
     assert_eq!(
         run.stderr,
-        "warning: others can read HOME/config/credentials.toml (mode 640); run chmod 600 \
+        "warning: HOME/config/credentials.toml is readable by other users (mode 640); run chmod 600 \
          HOME/config/credentials.toml\n"
     );
 }

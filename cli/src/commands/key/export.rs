@@ -68,7 +68,7 @@ pub fn can_reveal(reveal: bool) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::usage("--reveal is required, because the file has keys in clear")
-        .hint("poolctl key export POOL --reveal --to FILE"))
+        .hint("add --reveal to the command"))
 }
 
 /// Returns one line per key. Commas in tags and names are replaced, because they separate columns.
