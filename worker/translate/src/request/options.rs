@@ -19,7 +19,7 @@ pub struct TranslateOptions<'a> {
     pub answered_by: Option<&'a ModelId>,
     /// The model's `outputTokenLimit`, when its description is at hand.
     pub output_token_limit: Option<u64>,
-    /// Whether the client of the translation makes [`GeminiCall::copies`] calls; otherwise `n` is rejected where the model
+    /// Whether the caller makes [`crate::GeminiCall::copies`] calls; otherwise `n` is rejected where the model
     /// gives one choice only.
     pub several_calls: bool,
     /// How many bytes the client's body has; Gemini's has about as many.
