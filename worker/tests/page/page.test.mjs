@@ -120,7 +120,7 @@ test("a pool is changed, switched off and on, and deleted", async () => {
     await press(dialog, "Fetch model list from Gemini");
     await press(dialog, "+ gemini-3.8-flash");
     await dialog.getByText("More settings").click();
-    await fill(dialog, { Aliases: "gpt-4o = gemini-3.8-flash", Fallbacks: "* = gemini-2.5-flash, gemini-3.8-flash" });
+    await fill(dialog, { Aliases: "gpt-4o = gemini-3.8-flash", "Fallback models": "* = gemini-2.5-flash, gemini-3.8-flash" });
     await dialog.getByLabel("Session affinity").check();
     await dialog.getByLabel("Pass-through").check();
     const translation = dialog.getByLabel("Request conversion");
@@ -326,19 +326,19 @@ test("what anybody typed is shown as text, wherever it is shown", async () => {
 
     await press(page, "Edit");
     await dialog.getByText("More settings").click();
-    await fill(dialog, { Fallbacks: HOSTILE });
+    await fill(dialog, { "Fallback models": HOSTILE });
     await press(dialog, "Save");
     await see(dialog, HOSTILE);
-    await fill(dialog, { Fallbacks: `${HOSTILE} = x` });
+    await fill(dialog, { "Fallback models": `${HOSTILE} = x` });
     await press(dialog, "Save");
     await see(dialog, "fallbacks: a list belongs to");
-    await fill(dialog, { Fallbacks: "", Aliases: `${HOSTILE} = gemini-3.8-flash`, Translation: HOSTILE });
+    await fill(dialog, { "Fallback models": "", Aliases: `${HOSTILE} = gemini-3.8-flash`, "Request conversion": HOSTILE });
     await press(dialog, "Save");
     await see(dialog, "The value is not a JSON object.");
-    await fill(dialog, { Translation: JSON.stringify({ [HOSTILE]: HOSTILE }) });
+    await fill(dialog, { "Request conversion": JSON.stringify({ [HOSTILE]: HOSTILE }) });
     await press(dialog, "Save");
     await see(dialog, /Request req_/);
-    await fill(dialog, { Translation: "{}" });
+    await fill(dialog, { "Request conversion": "{}" });
     await press(dialog, "Save");
     await dialog.waitFor({ state: "detached" });
     await section(page, "Overview");
