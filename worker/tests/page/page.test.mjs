@@ -97,7 +97,7 @@ test("a pool is made of pasted keys, used, and counted without a reload", async 
     await says(tile(page, "Requests"), String(total + 3));
 
     await row.getByRole("link").click();
-    await page.getByRole("img", { name: "Requests by the minute" }).waitFor();
+    await page.getByRole("img", { name: "Requests per minute" }).waitFor();
     await says(rowOf(page, "gemini-3.8-flash").first(), "3");
     await page.getByLabel("Period").selectOption("all");
     await says(tile(page, "Failed"), "0%");
@@ -351,7 +351,7 @@ test("what anybody typed is shown as text, wherever it is shown", async () => {
     await see(dialog, "is not a model id");
     await fill(dialog, { "Allowed models": "", Networks: HOSTILE.replaceAll(" ", "") });
     await press(dialog, "Create");
-    await see(dialog, "is no network such as");
+    await see(dialog, "is not a network such as");
     await fill(dialog, { Networks: "" });
     await press(dialog, "Create");
     await press(dialog, "Close");
