@@ -4,7 +4,6 @@
 //! differ between projects. The `modelVersion` of a response is remembered for a day, per pool, if it is
 //! of another family than the table of capabilities says. It then decides how requests are converted.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use pool_shared::PoolId;
 
 use super::Context;
 use crate::platform::Clock;
-use crate::platform::lock;
+use crate::platform::{TtlCache, lock};
 use crate::ports::Host;
 use pool_translate::Capabilities;
 use pool_translate::gemini::ModelId;
@@ -22,14 +21,19 @@ const TTL: Duration = Duration::from_hours(24);
 const MAX_NAMES: usize = 1_000;
 
 /// Models that responded under names of other families.
-#[derive(Debug, Default)]
-pub struct FamilyMemory(HashMap<(PoolId, ModelId), (Timestamp, ModelId)>);
+#[derive(Debug)]
+pub struct FamilyMemory(TtlCache<(PoolId, ModelId), ModelId>);
+
+impl Default for FamilyMemory {
+    fn default() -> Self {
+        Self(TtlCache::new(TTL, MAX_NAMES))
+    }
+}
 
 impl FamilyMemory {
     /// Returns the model that recently responded under the name.
     pub(super) fn get(&self, pool: &PoolId, model: &ModelId, now: Timestamp) -> Option<ModelId> {
-        let known = self.0.get(&(pool.clone(), model.clone()));
-        known.filter(|(since, _)| is_fresh(*since, now)).map(|(_, answered_by)| answered_by.clone())
+        self.0.get(&(pool.clone(), model.clone()), now).cloned()
     }
 
     /// Observes the `modelVersion` of a response.
@@ -43,18 +47,8 @@ impl FamilyMemory {
             self.0.remove(&name);
             return;
         }
-        if self.0.len() >= MAX_NAMES {
-            self.0.retain(|_, (since, _)| is_fresh(*since, now));
-        }
-        if self.0.len() >= MAX_NAMES {
-            self.0.clear();
-        }
-        self.0.insert(name, (now, version));
+        self.0.insert(name, version, now);
     }
-}
-
-fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(since).unsigned_abs() < TTL
 }
 
 /// Parses a version of a numbered generation; other names do not reveal the family.

@@ -46,12 +46,40 @@ impl<K: Eq + Hash, V> TtlCache<K, V> {
         true
     }
 
+    /// Inserts or replaces a value. When the cache is full of valid entries, all are removed first.
+    pub fn insert(&mut self, key: K, value: V, now: Timestamp) {
+        let Self { entries, ttl, capacity } = self;
+        if entries.len() >= *capacity {
+            entries.retain(|_, (since, _)| is_fresh(*since, now, *ttl));
+        }
+        if entries.len() >= *capacity {
+            entries.clear();
+        }
+        entries.insert(key, (now, value));
+    }
+
+    /// Returns a value that has not expired. Changing it does not extend its life.
+    pub fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q, now: Timestamp) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        let ttl = self.ttl;
+        let entry = self.entries.get_mut(key);
+        entry.filter(|(since, _)| is_fresh(*since, now, ttl)).map(|(_, value)| value)
+    }
+
     /// Removes a value.
     pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q)
     where
         K: Borrow<Q>,
     {
         self.entries.remove(key);
+    }
+
+    /// Returns the number of entries, expired ones included.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Removes all values.
@@ -86,5 +114,23 @@ mod tests {
         assert_eq!((cache.get("b", at(60)), cache.get("c", at(-1))), (Some(&4), None));
         cache.shift(SignedDuration::from_secs(-120));
         assert_eq!((cache.get("b", at(-2)), cache.get("b", at(-1))), (Some(&4), None));
+    }
+
+    #[test]
+    fn a_full_cache_is_cleared_for_a_new_value_unless_expired_ones_make_room() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let mut cache = TtlCache::new(TTL, 2);
+        cache.insert("a", 1, at(0));
+        cache.insert("b", 2, at(30));
+        cache.insert("c", 3, at(60));
+        assert_eq!(
+            (cache.get("a", at(60)), cache.get("b", at(60)), cache.get("c", at(60))),
+            (None, Some(&2), Some(&3))
+        );
+        cache.insert("d", 4, at(61));
+        assert_eq!((cache.get("b", at(61)), cache.get("d", at(61))), (None, Some(&4)));
+        *cache.get_mut("d", at(120)).unwrap() += 1;
+        assert_eq!(cache.get("d", at(120)), Some(&5));
+        assert_eq!(cache.get_mut("d", at(121)), None);
     }
 }

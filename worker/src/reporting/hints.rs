@@ -9,7 +9,7 @@ use crate::platform::TtlCache;
 
 /// How long a pool's hint is not repeated.
 const HINT_INTERVAL: Duration = Duration::from_hours(1);
-/// Pools remembered concurrently.
+/// Pools remembered at a time.
 const MAX_POOLS: usize = 10_000;
 
 /// When each pool had its last hint.
@@ -28,10 +28,7 @@ impl HintMemory {
         if self.0.get(pool, now).is_some() {
             return false;
         }
-        if !self.0.try_insert(pool.clone(), (), now) {
-            self.0.clear();
-            self.0.try_insert(pool.clone(), (), now);
-        }
+        self.0.insert(pool.clone(), (), now);
         true
     }
 }

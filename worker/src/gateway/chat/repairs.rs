@@ -3,51 +3,46 @@
 //! What a model does not support is remembered for a day, per pool, so that the requests of one pool do
 //! not change those of another. Only a repair that helped is remembered.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
 use pool_shared::PoolId;
 
+use crate::platform::TtlCache;
 use pool_engine::{Cause, Verdict};
 use pool_translate::gemini::ModelId;
 use pool_translate::{Repair, Repairs};
 
 /// Models and Google's services change.
-const KEPT_FOR: Duration = Duration::from_hours(24);
+const TTL: Duration = Duration::from_hours(24);
 /// Models remembered for all pools; an entry takes about 150 bytes.
 const MAX_MODELS: usize = 1_000;
 
 /// Repairs that each model needs.
-#[derive(Debug, Default)]
-pub struct RepairMemory(HashMap<(PoolId, ModelId), (Timestamp, Repairs)>);
+#[derive(Debug)]
+pub struct RepairMemory(TtlCache<(PoolId, ModelId), Repairs>);
+
+impl Default for RepairMemory {
+    fn default() -> Self {
+        Self(TtlCache::new(TTL, MAX_MODELS))
+    }
+}
 
 impl RepairMemory {
     /// Returns the repairs to apply from the start.
     pub(super) fn of(&self, pool: &PoolId, model: &ModelId, now: Timestamp) -> Repairs {
-        let known = self.0.get(&(pool.clone(), model.clone()));
-        known.filter(|(since, _)| is_fresh(*since, now)).map(|(_, repairs)| *repairs).unwrap_or_default()
+        self.0.get(&(pool.clone(), model.clone()), now).copied().unwrap_or_default()
     }
 
     /// Remembers a repair that helped.
     pub(super) fn remember(&mut self, pool: &PoolId, model: &ModelId, repair: Repair, now: Timestamp) {
-        if self.0.len() >= MAX_MODELS {
-            self.0.retain(|_, (since, _)| is_fresh(*since, now));
+        let name = (pool.clone(), model.clone());
+        match self.0.get_mut(&name, now) {
+            Some(known) => *known = known.with(repair),
+            None => self.0.insert(name, Repairs::default().with(repair), now),
         }
-        if self.0.len() >= MAX_MODELS {
-            self.0.clear();
-        }
-        let known = self.0.entry((pool.clone(), model.clone())).or_insert((now, Repairs::default()));
-        if !is_fresh(known.0, now) {
-            *known = (now, Repairs::default());
-        }
-        known.1 = known.1.with(repair);
     }
-}
-
-fn is_fresh(since: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(since).unsigned_abs() < KEPT_FOR
 }
 
 /// Returns the repairs that may help after a failure; the first that changes the request is applied. One
