@@ -20,7 +20,8 @@ use serde_json::Value;
 
 use crate::origin::Origin;
 use crate::{admin, gateway, limits, router};
-use pool_translate::openai::{ApiError, ChatRequest, EmbeddingsRequest};
+use pool_translate::ApiError;
+use pool_translate::openai::{ChatRequest, EmbeddingsRequest};
 
 const KINDS: [TokenKind; 3] = [TokenKind::ClientKey, TokenKind::AdminToken, TokenKind::Session];
 

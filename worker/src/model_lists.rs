@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::StatusCode;
 use pool_engine::Cost;
 use pool_shared::PoolId;
+use pool_translate::ApiError;
 use pool_translate::Usage;
 use pool_translate::gemini::{Model, ModelPage};
-use pool_translate::openai::ApiError;
 
 use crate::attempt::Calls;
 use crate::platform::{Clock, MaybeSync, lock};

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use pool_shared::PoolId;
+use pool_translate::ApiError;
 use pool_translate::gemini;
-use pool_translate::openai::{ApiError, error_body};
+use pool_translate::openai::error_body;
 
 /// A response. `S` is the type of streamed bodies: the data plane streams, the admin API and the
 /// web UI do not.

@@ -19,9 +19,10 @@ use http::StatusCode;
 use jiff::Timestamp;
 use pool_engine::{Refusal, Sent, classify};
 use pool_shared::TranslationSettings;
+use pool_translate::ApiError;
 use pool_translate::gemini::{ErrorBody, Method, Model, ModelId, ModelPage};
 use pool_translate::json::well_formed;
-use pool_translate::openai::{ApiError, ChatRequest, EmbeddingsRequest, error_body};
+use pool_translate::openai::{ChatRequest, EmbeddingsRequest, error_body};
 use pool_translate::{
     AnswerModel, ChatStream, Envelope, FetchedMedia, GeminiCall, MediaSource, ModelSuffix, Repair, Repairs,
     StreamEnd, StreamFault, TranslateOptions, chat_response, chat_responses, embeddings_plan, model_get,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use http::StatusCode;
 
 use crate::ports::Host;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 /// What is left of a request's calls.
 #[derive(Clone, Debug)]

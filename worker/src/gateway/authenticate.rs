@@ -14,7 +14,7 @@ use crate::pools::{Lookup, PoolError, Snapshot};
 use crate::ports::Host;
 use crate::reply::BackgroundTask;
 use crate::reporting::RequestLog;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 /// Finds the pool of a request's client key, and the key's hash. Unknown keys are counted per client
 /// address.

@@ -15,7 +15,7 @@ use crate::platform::Clock;
 use crate::platform::lock;
 use crate::ports::Host;
 use pool_engine::{Cost, Left, OverLimit, Quota};
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 /// For longer waits the response carries `x-should-retry: false`.
 const MAX_RETRY_WAIT: std::time::Duration = std::time::Duration::from_mins(1);

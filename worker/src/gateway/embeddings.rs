@@ -12,9 +12,10 @@ use crate::ports::Host;
 use crate::retry::Attempt;
 use crate::upstream::fetch;
 use pool_engine::{Cause, Cost, Verdict};
+use pool_translate::ApiError;
 use pool_translate::gemini::{Method, ModelId};
 use pool_translate::json::well_formed;
-use pool_translate::openai::{ApiError, EmbeddingsRequest};
+use pool_translate::openai::EmbeddingsRequest;
 use pool_translate::{EmbeddingsPlan, Usage, embeddings_plan};
 
 pub(super) async fn answer<H: Host + Clone>(

@@ -10,8 +10,9 @@ use super::chat::ChatAttemptStream;
 use crate::platform::{BoxedFuture, Clock};
 use crate::ports::Host;
 use crate::reporting::{RequestLog, UntilTold};
+use pool_translate::ApiError;
 use pool_translate::ChatStream;
-use pool_translate::openai::{ApiError, error_event};
+use pool_translate::openai::error_event;
 
 /// Silence after which a comment is sent: it keeps proxies from closing the connection, and reveals
 /// that a client has disconnected.

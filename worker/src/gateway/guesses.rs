@@ -11,7 +11,7 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
 use pool_engine::shifted;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 const WINDOW: Duration = Duration::from_mins(1);
 /// Unknown keys per address and window before imported forms are rejected without a look-up.

@@ -26,7 +26,8 @@ use crate::platform::lock;
 use crate::platform::{Clock, MediaFetch, MediaResponse, UpstreamBody};
 use crate::ports::Host;
 use crate::ssrf_guard::{BlockedUrl, guard, guard_for_gemini, guard_redirect};
-use pool_translate::openai::{ApiError, ChatRequest};
+use pool_translate::ApiError;
+use pool_translate::openai::ChatRequest;
 use pool_translate::{FetchedMedia, MediaSource, RemoteMedia, invalid_url, remote_media};
 
 /// Distinct URLs in one request.

@@ -59,7 +59,7 @@ use crate::reporting::RequestLog;
 use crate::retry;
 use crate::setup::SetupError;
 use crate::state::ServiceState;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 /// The data plane, with the caches that it owns.
 pub struct Gateway {

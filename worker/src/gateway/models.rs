@@ -1,8 +1,8 @@
 //! Model names: `GET models`, `GET models/{id}`, aliases, allowlists and fallback models.
 
 use http::StatusCode;
+use pool_translate::ApiError;
 use pool_translate::gemini::{Model, ModelId};
-use pool_translate::openai::ApiError;
 use pool_translate::{ModelSuffix, model_get, models_list};
 
 use super::{Context, Reply};

@@ -18,8 +18,9 @@ use super::event_stream::EventStream;
 use crate::platform::{BoxedStream, Clock};
 use crate::ports::Host;
 use crate::reporting::RequestLog;
+use pool_translate::ApiError;
 use pool_translate::Pacer;
-use pool_translate::openai::{ApiError, error_event};
+use pool_translate::openai::error_event;
 
 /// The events of a response, as they are sent.
 pub enum OutgoingEvents<H: Host> {

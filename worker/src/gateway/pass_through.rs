@@ -39,9 +39,9 @@ use crate::retry::{Attempt, Mark};
 use crate::upstream::Outbound;
 use crate::upstream::{MAX_RESPONSE_BYTES, error_in, error_of, send, sent};
 use pool_engine::{Cause, Cost, Verdict, network_fault};
+use pool_translate::ApiError;
 use pool_translate::Usage;
 use pool_translate::gemini::ModelId;
-use pool_translate::openai::ApiError;
 
 /// Query parameters that are forwarded. Others may be credentials, replace headers or the method, or charge
 /// another project (<https://cloud.google.com/apis/docs/system-parameters>).

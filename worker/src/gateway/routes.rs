@@ -11,7 +11,7 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::reply;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 /// The meaning of a path and a method.
 #[derive(Clone, Debug, PartialEq, Eq)]

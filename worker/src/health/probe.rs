@@ -20,10 +20,10 @@ use crate::ports::Host;
 use crate::state::ServiceState;
 use crate::upstream::{Outbound, UpstreamTimeouts, fetch};
 use pool_engine::{AttemptEnd, BlockReason, Cause, Cost, Lease, Verdict};
+use pool_translate::ApiError;
 use pool_translate::Usage;
 use pool_translate::gemini::{GenerateResponse, Method, ModelId};
 use pool_translate::json;
-use pool_translate::openai::ApiError;
 
 /// Models that cost little. Google takes models away, so there are several; `-latest` names stay.
 const USUAL_MODELS: [&str; 5] = [

@@ -20,8 +20,8 @@ use pool_shared::{AdminTokenId, AttemptOutcome, ClientKeyId, PoolId};
 
 use super::{Log, LogLevel, Reporter};
 use crate::platform::lock;
+use pool_translate::ApiError;
 use pool_translate::gemini::{ModelId, redact_keys};
-use pool_translate::openai::ApiError;
 
 pub(crate) use line::LoggedAttempt;
 use line::{Counting, Line};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::Timestamp;
 use pool_engine::{Exhausted, ExhaustionReason, OpenReason, RetryAdvice};
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 /// SDKs wait no longer than this before a retry, so for longer waits they are advised against one.
 const MAX_SDK_WAIT: Duration = Duration::from_mins(1);

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::Timestamp;
 use pool_engine::{Cost, KeyState, Note, PoolState, RetryPlan, Step, Verdict};
 use pool_shared::{AttemptOutcome, Event, GeminiKey, KeyId, PoolId};
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 use crate::attempt::{Account, AttemptRecord};
 use crate::health::{ProbeModels, probe_member};

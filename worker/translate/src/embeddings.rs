@@ -8,12 +8,13 @@ use bytes::Bytes;
 use crate::answer::failure::{AnswerError, SoftFailure};
 use crate::answer::usage::Usage;
 use crate::chat::request::parameters::{at_least, at_most};
+use crate::error::ApiError;
 use crate::gemini::{
     BatchEmbedRequest, BatchEmbedResponse, EmbedContent, EmbedRequest, EmbedText, ModelId, Vector,
 };
 use crate::json::{self, Text};
 use crate::openai::{
-    ApiError, Embedding, EmbeddingInput, EmbeddingList, EmbeddingRow, EmbeddingUsage, EmbeddingsRequest,
+    Embedding, EmbeddingInput, EmbeddingList, EmbeddingRow, EmbeddingUsage, EmbeddingsRequest,
     token_arrays_unsupported,
 };
 use crate::request::ignored_params::IgnoredParams;

@@ -3,7 +3,7 @@
 //! The engine names the reason; the texts, status codes and headers that clients get are the gateway's.
 
 use jiff::Timestamp;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 use crate::circuit_breaker::OpenReason;
 

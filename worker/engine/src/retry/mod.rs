@@ -22,7 +22,7 @@ use pool_shared::AttemptOutcome;
 use super::verdict::{Cause, Retry, Verdict, part_of};
 use super::{Cost, HealthState, KeySet, Lease, Pick, PickRequest, PoolState};
 use crate::random::Random;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 pub use exhausted::{Exhausted, ExhaustionReason, RetryAdvice};
 

@@ -9,8 +9,8 @@ use crate::random::SeededRandom;
 use crate::verdict::Verdict;
 use crate::verdict::{BlockReason, Cause, Evidence, Fault, Refusal, classify};
 use crate::{KeySetEntry, Limits};
+use pool_translate::ApiError;
 use pool_translate::gemini::ErrorBody;
-use pool_translate::openai::ApiError;
 
 const MODEL: &str = "m";
 

@@ -34,8 +34,8 @@ use pool_shared::EventQuota;
 
 use super::{HealthState, Limits, Quota, next_quota_day};
 use crate::upstream_error::UpstreamError;
+use pool_translate::ApiError;
 use pool_translate::gemini::{ErrorBody, Violation, redact_keys};
-use pool_translate::openai::ApiError;
 
 /// The classification of an upstream error.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! The table from the cause of an upstream error to the error response that a client gets.
 
 use http::StatusCode;
+use pool_translate::ApiError;
 use pool_translate::gemini::ErrorBody;
-use pool_translate::openai::ApiError;
 
 use super::cooldown::retry_delay;
 use super::{Cause, Refusal, milliseconds};

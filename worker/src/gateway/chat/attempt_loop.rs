@@ -14,8 +14,8 @@ use crate::platform::lock;
 use crate::ports::Host;
 use crate::retry::Attempt;
 use pool_engine::{Cause, Cost, Verdict};
+use pool_translate::ApiError;
 use pool_translate::gemini::ModelId;
-use pool_translate::openai::ApiError;
 use pool_translate::{Capabilities, Repair, Repairs, TranslateOptions, to_gemini};
 
 /// The attempts of one request or choice, and what was changed between them.

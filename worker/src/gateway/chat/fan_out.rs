@@ -11,7 +11,7 @@ use super::{Call, Chat, OwnSignatures};
 use crate::gateway::event_stream::EventStream;
 use crate::gateway::{Reply, events_reply};
 use crate::ports::Host;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 use pool_translate::{ChatStream, ResponseContext, StreamFault, chat_responses};
 
 impl<H: Host + Clone> Chat<'_, '_, H> {

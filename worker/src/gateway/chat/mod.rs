@@ -36,9 +36,10 @@ use crate::limits::BodyPermit;
 use crate::platform::{BoxedFuture, Clock, Random};
 use crate::ports::Host;
 use crate::reply::ReplyBody;
+use pool_translate::ApiError;
 use pool_translate::gemini::ModelId;
 use pool_translate::json::well_formed;
-use pool_translate::openai::{ApiError, ChatRequest};
+use pool_translate::openai::ChatRequest;
 use pool_translate::{AnswerModel, Capabilities, Envelope, ModelSuffix, Repairs, ResponseContext};
 
 /// Calls that may continue one response; each of them can return 32,768 tokens and more.

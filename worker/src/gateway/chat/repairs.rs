@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn only_what_gemini_refuses_without_a_name_for_it_is_repaired_and_once() {
-        use pool_translate::openai::ApiError;
+        use pool_translate::ApiError;
         let none = Repairs::default();
         let told = |cause, status, code, message: &str| {
             let status = StatusCode::from_u16(status).unwrap();

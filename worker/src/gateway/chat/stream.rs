@@ -22,7 +22,7 @@ use crate::reporting::RequestLog;
 use crate::retry::Attempt;
 use crate::upstream::{Outbound, UpstreamTimeouts, error_in_response, next_chunk, sent, start};
 use pool_engine::{Cause, Sent, Verdict, network_fault};
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 use pool_translate::{AnswerError, ChatStream, StreamEnd, StreamFault, Usage, resumed_body};
 
 /// The attempt whose response is read. Dropping it counts it as abandoned by the client.

@@ -13,7 +13,7 @@ use crate::platform::Clock;
 use crate::reply::ReplyBody;
 use crate::reporting::{Log, LogLevel};
 use crate::testing::{FakeAnswer, FakeHost, Mode};
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 const TEXT: &[u8] = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hello\"}]}}],\"usageMetadata\":{\"promptTokenCount\":3,\"candidatesTokenCount\":2,\"totalTokenCount\":5}}\n\n";

@@ -36,7 +36,7 @@ use crate::limits;
 use crate::platform::{Awaited, IncomingBody, IncomingBodyError, UpstreamBody, UpstreamError};
 use crate::ports::Host;
 use crate::reply::ReplyBody;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 /// How long nothing is accepted when the system has no room for a connection more.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);

@@ -31,7 +31,7 @@ use crate::reply::BackgroundTask;
 use crate::router::Service;
 use crate::router::is_admin_path;
 use crate::settings::Settings;
-use pool_translate::openai::ApiError;
+use pool_translate::ApiError;
 
 /// Interval of reports to the ledger.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::super::{LogLevel, Reporter};
 use crate::ledger::{Request, UNKNOWN_MODEL};
+use pool_translate::ApiError;
 use pool_translate::Usage;
 use pool_translate::gemini::redact_keys;
-use pool_translate::openai::ApiError;
 
 /// A finished attempt, for the log.
 pub(crate) struct LoggedAttempt<'a> {

@@ -1,5 +1,6 @@
 use super::*;
-use crate::openai::{ApiError, ChatRequest};
+use crate::error::ApiError;
+use crate::openai::ChatRequest;
 
 #[test]
 fn text_borrows_without_escapes_and_survives_half_surrogates() {

@@ -5,7 +5,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::lenient::said;
-use super::{ApiError, FunctionDefinition, Message, NamedTool, Tool, ToolChoice};
+use super::{FunctionDefinition, Message, NamedTool, Tool, ToolChoice};
+use crate::error::ApiError;
 use crate::json::{self, Budget, Decimal, Integer, NameOr, OneOrMany, Text, request_object};
 
 /// The most messages that a conversation may have, as many as OpenAI takes.

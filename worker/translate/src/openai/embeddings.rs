@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::ApiError;
+use crate::error::ApiError;
 use crate::json::{self, Integer, JsonError, OneOrMany, Text, request_object};
 
 /// `input`: one string, or an array of strings, token ids or arrays of those. What the members are is decided by

@@ -11,7 +11,6 @@ mod message;
 mod models;
 mod tools;
 
-pub use crate::error::ApiError;
 pub use answer::{
     Annotation, AudioAnswer, ChatCompletion, Choice, CompletionDetails, CustomCallAnswer, Delta, Embedding,
     EmbeddingList, EmbeddingRow, EmbeddingUsage, ExtraContent, FunctionCallAnswer, GoogleExtra, ImageAnswer,

@@ -10,9 +10,10 @@ use std::borrow::Cow;
 
 use super::call_signatures;
 use crate::chat::request::messages::{Scope, content_part, plain_text};
+use crate::error::ApiError;
 use crate::gemini::{FunctionCall, FunctionResponse, FunctionResponsePart, Part, PartData};
 use crate::json::Text;
-use crate::openai::{ApiError, CalledFunction, ContentPart, Message, MessageContent, ToolCall, said};
+use crate::openai::{CalledFunction, ContentPart, Message, MessageContent, ToolCall, said};
 use crate::request::signatures::{self, split_id};
 use crate::request::{arguments, results, words};
 use pairing::{By, pair};

@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use crate::error::ApiError;
 use crate::gemini::{GenerationConfig, ImageConfig, PrebuiltVoice, SpeechConfig, VoiceConfig};
 use crate::json::Text;
-use crate::openai::{self, ApiError, ChatRequest, ResponseFormat, said};
+use crate::openai::{self, ChatRequest, ResponseFormat, said};
 use crate::request::call::{AudioFormat, ResponseContext};
 use crate::request::capabilities::Capabilities;
 use crate::request::ignored_params::IgnoredParams;

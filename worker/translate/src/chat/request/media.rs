@@ -4,11 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::error::ApiError;
 use crate::gemini::{Blob, FileData, Part, PartData};
 use crate::json::NameOr;
-use crate::openai::{
-    ApiError, ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, said,
-};
+use crate::openai::{ChatRequest, ContentPart, FileContent, ImageUrl, InputAudio, MessageContent, said};
 use crate::request::media::data::{Inline, NoBase64};
 use crate::request::media::{
     Location, MediaContext, RemoteMedia, address_data, classify, is_remote, no_base64, resolution, trimmed,

@@ -7,9 +7,10 @@ use pool_shared::SystemMessages;
 
 use crate::chat::request::calls::{self, History};
 use crate::chat::request::media;
+use crate::error::ApiError;
 use crate::gemini::{Content, Part, PartData, Role, SystemInstruction};
 use crate::json::Fragment;
-use crate::openai::{ApiError, ChatRequest, ContentPart, Message, MessageContent, said};
+use crate::openai::{ChatRequest, ContentPart, Message, MessageContent, said};
 use crate::request::capabilities::Capabilities;
 use crate::request::ignored_params::IgnoredParams;
 use crate::request::media::{MediaContext, markdown_parts};

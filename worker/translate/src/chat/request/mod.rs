@@ -18,8 +18,9 @@ use std::borrow::Cow;
 use pool_shared::ImageOutput;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::error::ApiError;
 use crate::gemini::{GenerateRequest, Method, ModelId, RequestSettings};
-use crate::openai::{ApiError, ChatRequest};
+use crate::openai::ChatRequest;
 use crate::request::call::{CallStyle, GeminiCall, ResponseContext};
 use crate::request::capabilities::Capabilities;
 use crate::request::ignored_params::IgnoredParams;

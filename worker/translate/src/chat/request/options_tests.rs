@@ -3,8 +3,9 @@
 use pool_shared::{TranslationSettings, TranslationUpdate};
 use serde_json::{Value, json};
 
+use crate::error::ApiError;
 use crate::gemini::ModelId;
-use crate::openai::{ApiError, ChatRequest};
+use crate::openai::ChatRequest;
 use crate::{
     AnswerModel, ChatStream, Envelope, GeminiCall, StreamEnd, TranslateOptions, chat_response, to_gemini,
 };

@@ -4,9 +4,10 @@
 //! them would mislead the client.
 
 use crate::chat::request::thinking;
+use crate::error::ApiError;
 use crate::gemini::GenerationConfig;
 use crate::json::{Decimal, Integer, OneOrMany};
-use crate::openai::{ApiError, ChatRequest};
+use crate::openai::ChatRequest;
 use crate::request::capabilities::Capabilities;
 use crate::request::ignored_params::IgnoredParams;
 use crate::request::options::TranslateOptions;

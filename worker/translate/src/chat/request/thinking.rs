@@ -3,8 +3,9 @@
 
 use pool_shared::Thoughts;
 
+use crate::error::ApiError;
 use crate::gemini::ThinkingConfig;
-use crate::openai::{ApiError, ChatRequest};
+use crate::openai::ChatRequest;
 use crate::request::capabilities::{Level, Thinking};
 use crate::request::ignored_params::IgnoredParams;
 use crate::request::options::TranslateOptions;

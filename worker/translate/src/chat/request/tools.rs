@@ -12,8 +12,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use choice::{Choice, check_choice, choice};
 
 use super::formats;
+use crate::error::ApiError;
 use crate::gemini::{CallingConfig, CallingMode, FunctionDeclaration, Tool, ToolConfig};
-use crate::openai::{self, ApiError, ChatRequest, CustomDefinition, FunctionDefinition};
+use crate::openai::{self, ChatRequest, CustomDefinition, FunctionDefinition};
 use crate::request::call::{CallStyle, ResponseContext};
 use crate::request::capabilities::Capabilities;
 use crate::request::ignored_params::IgnoredParams;

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
+use crate::error::ApiError;
 use crate::gemini::ModelId;
-use crate::openai::{ApiError, ChatRequest};
+use crate::openai::ChatRequest;
 use crate::{GeminiCall, TranslateOptions, to_gemini};
 
 fn call(model: &str, extra: &Value, options: &TranslateOptions<'_>) -> Result<GeminiCall, ApiError> {

@@ -1,7 +1,8 @@
 //! `tool_choice` and `function_call` in any form, checked against the declared tools.
 
+use crate::error::ApiError;
 use crate::json::NameOr;
-use crate::openai::{ApiError, ChatRequest, NamedTool, ToolChoice};
+use crate::openai::{ChatRequest, NamedTool, ToolChoice};
 use crate::request::call::ResponseContext;
 
 /// What the client wants to be called.

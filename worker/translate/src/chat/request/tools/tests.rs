@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
+use crate::error::ApiError;
 use crate::gemini::ModelId;
-use crate::openai::{ApiError, ChatRequest};
+use crate::openai::ChatRequest;
 use crate::{TranslateOptions, to_gemini};
 
 fn translate(model: &str, extra: &Value) -> Result<(Value, Vec<String>), ApiError> {
