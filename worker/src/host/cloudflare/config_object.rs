@@ -19,7 +19,7 @@ use worker::{
 use super::kv::WorkersKv;
 use super::ledger::{DurableSql, LOCATION};
 use super::store::{self, CloudflareSql};
-use super::{WorkerClock, entry};
+use super::{WorkerClock, bindings, entry};
 use crate::ledger::database::LedgerSql;
 use crate::setup::SetupError;
 use crate::sql::{Outcome, SqlError, Statement};
@@ -47,7 +47,7 @@ pub struct ConfigStub(ObjectNamespace);
 
 impl ConfigStub {
     pub(super) fn new(env: &Env) -> Result<Self, SetupError> {
-        entry::namespace(env, "CONFIG", "CONFIG (the Durable Object class Config)").map(Self)
+        bindings::namespace(env, "CONFIG", "CONFIG (the Durable Object class Config)").map(Self)
     }
 
     /// Hands over a request as it is.

@@ -11,7 +11,7 @@ use worker::{
     Response, State, durable_object, web_sys,
 };
 
-use super::{entry, upstream};
+use super::bindings;
 use crate::setup::SetupError;
 
 /// Location hints of regions that Gemini supports; honoured when an object is first used
@@ -27,7 +27,7 @@ pub struct EgressStub(ObjectNamespace);
 
 impl EgressStub {
     pub(super) fn new(env: &Env) -> Result<Self, SetupError> {
-        entry::namespace(env, "EGRESS", "EGRESS (the Durable Object class Egress)").map(Self)
+        bindings::namespace(env, "EGRESS", "EGRESS (the Durable Object class Egress)").map(Self)
     }
 
     /// Sends an upstream request from another region.
@@ -58,7 +58,7 @@ impl DurableObject for Egress {
 
 /// Sends the request as it came.
 async fn forward(env: &Env, mut call: Request) -> worker::Result<Response> {
-    let base = upstream::base_url(env).map_err(|error| error.to_string())?;
+    let base = bindings::base_url(env).map_err(|error| error.to_string())?;
     let url = call.inner().url();
     if !url.starts_with(&format!("{base}{API_PATH}")) {
         return Response::error("not a call to Gemini", 400);

@@ -14,8 +14,8 @@ use worker::js_sys::{Date, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::WritableStream;
 use worker::{
-    ByteStream, Context, Env, Headers, ObjectNamespace, Request, RequestInit, Response, ScheduleContext,
-    ScheduledEvent, event, web_sys,
+    ByteStream, Context, Env, Headers, Request, RequestInit, Response, ScheduleContext, ScheduledEvent,
+    event, web_sys,
 };
 
 use super::config_object::ConfigStub;
@@ -212,15 +212,6 @@ fn not_set_up(path: &str, error: SetupError) -> worker::Result<Response> {
 /// Returns the answer to a request of the admin API that could not even be begun.
 pub(super) fn refused(error: AdminError) -> worker::Result<Response> {
     without_stream(crate::router::refused(error, &SystemRandom))
-}
-
-/// Returns the binding of a Durable Object class. `description` names both, for the operator.
-pub(super) fn namespace(
-    env: &Env,
-    binding: &str,
-    description: &'static str,
-) -> Result<ObjectNamespace, SetupError> {
-    env.durable_object(binding).map_err(|_| SetupError::MissingBinding(description))
 }
 
 fn incoming(request: Request) -> worker::Result<IncomingRequest<WorkerBody>> {

@@ -14,7 +14,7 @@ use worker::{
     State, Storage, durable_object,
 };
 
-use super::{WorkerClock, entry};
+use super::{WorkerClock, bindings};
 use crate::ledger::database::{LedgerDatabase, LedgerSql};
 use crate::ledger::{Ledger as AskLedger, LedgerError, LedgerReply, LedgerRequest, Shard};
 use crate::platform::Clock;
@@ -159,7 +159,7 @@ pub struct LedgerStub(ObjectNamespace);
 
 impl LedgerStub {
     pub(super) fn new(env: &Env) -> Result<Self, SetupError> {
-        entry::namespace(env, "LEDGER", "LEDGER (the Durable Object class Ledger)").map(Self)
+        bindings::namespace(env, "LEDGER", "LEDGER (the Durable Object class Ledger)").map(Self)
     }
 
     async fn send(

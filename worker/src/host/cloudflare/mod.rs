@@ -3,6 +3,7 @@
 //! Bindings are the same for all requests of an isolate, so the data plane's host is made once. Whatever comes of using
 //! one (a call, a stream, a timer) belongs to the request that used it and must never be waited for by another.
 
+mod bindings;
 mod body_reader;
 mod config_object;
 mod d1;

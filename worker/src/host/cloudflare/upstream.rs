@@ -8,10 +8,10 @@ use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortSignal, ReadableStream, WorkerGlobalScope};
 use worker::{AbortController, Env, Request, web_sys};
 
+use super::bindings::base_url;
 use super::body_reader::BodyReader;
 use super::egress::EgressStub;
 use super::js_bridge::{self, AnswerHead};
-use crate::origin::{self, GEMINI};
 use crate::platform::{
     Egress, Upstream, UpstreamBody, UpstreamError, UpstreamRequest, UpstreamResponse, read_whole, retry_after,
 };
@@ -44,15 +44,6 @@ impl FetchUpstream {
             body,
         })
     }
-}
-
-/// Returns where Gemini is: at the variable `GEMINI_BASE_URL`, or at Google's.
-pub(super) fn base_url(env: &Env) -> Result<String, SetupError> {
-    let variable = |name| env.var(name).ok().map(|value| value.to_string());
-    let base = variable("GEMINI_BASE_URL").unwrap_or_else(|| GEMINI.to_owned());
-    let url = origin::base_url(&base, variable("GEMINI_ALLOWED_HOSTS").as_deref());
-    let url = url.map_err(|error| SetupError::Setting(error.to_string()))?;
-    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 impl Upstream for FetchUpstream {
