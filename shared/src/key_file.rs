@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 
+use crate::key_json::ParsedEntry;
 use crate::key_text::{is_masked, is_space};
 use crate::{GeminiKey, KeyImportEntry, Limits, MalformedEntry, Secret, Weight, key_json, read_key};
 
@@ -24,9 +25,6 @@ pub struct KeyFile {
     /// What is unusual about the file and was understood all the same.
     pub note: Option<&'static str>,
 }
-
-/// An entry, or why it is none.
-pub(crate) type Found = Result<KeyImportEntry, MalformedEntry>;
 
 /// Reads the text of a key file. It never fails: every line becomes an entry, a duplicate, or a
 /// malformed line with its number.
@@ -75,7 +73,7 @@ enum Column {
 
 const USUAL: &[Column] = &[Column::Key, Column::Weight, Column::Tag, Column::Name];
 
-fn read_lines(text: &str) -> Vec<Found> {
+fn read_lines(text: &str) -> Vec<ParsedEntry> {
     let mut found = Vec::new();
     let mut header: Option<Vec<Column>> = None;
     let mut is_first = true;

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::key_file::Found;
 use crate::{KeyImportEntry, MalformedEntry, Weight, read_key};
+
+/// An entry, or the reason why a part of the text is none.
+pub(crate) type ParsedEntry = Result<KeyImportEntry, MalformedEntry>;
 
 const NO_KEYS: &str =
     "JSON without Gemini keys: an array of keys is expected, or objects with a member \"key\"";
@@ -13,7 +15,7 @@ const SERVICE_ACCOUNT: &str =
     "a service account or OAuth file, not API keys: create those at https://aistudio.google.com/apikey";
 
 /// Reads every key of a text that begins like JSON, or rejects all of it.
-pub(crate) fn read(text: &str) -> Vec<Found> {
+pub(crate) fn read(text: &str) -> Vec<ParsedEntry> {
     let documents = match documents(text) {
         Ok(documents) => documents,
         Err((line, column)) => {
@@ -70,7 +72,7 @@ struct Reader<'a> {
     next: HashMap<String, usize>,
     /// Where the last one was found, and the line of that place.
     last: (usize, u64),
-    found: Vec<Found>,
+    found: Vec<ParsedEntry>,
 }
 
 impl Reader<'_> {
